@@ -1,0 +1,72 @@
+//===- Engine.h - Runs the programs of one artifact on one device ---------===//
+#pragma once
+
+#include "runtime/artifact/Artifact.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bitbyte {
+
+/// What an input is fed from; `bytes` is borrowed for the call.
+struct InputBytes {
+  std::string_view name;
+  std::span<const std::byte> bytes;
+};
+struct OutputBytes {
+  std::string_view name;
+  std::span<std::byte> bytes;
+};
+
+struct EngineOptions {
+  std::string device = "auto"; ///< auto, cpu, cuda, emu
+  int threads = 0;             ///< 0: what affinity and CPU quota allow
+};
+
+/// Owns the spaces of one artifact (parameters, training state, derived state,
+/// caches, one arena for all programs) and walks programs over them. Spaces are
+/// allocated when the first program or state that touches them is used. Not
+/// thread-safe; each call returns when its work is done.
+class Engine {
+public:
+  /// Picks the best variant that the machine can run. NoDevice, with what the
+  /// artifact has, what the machine has, and the bbc call that would help.
+  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Artifact> artifact,
+                                                const EngineOptions &options = {});
+  virtual ~Engine() = default;
+
+  virtual const Artifact &artifact() const = 0;
+  virtual const Variant &variant() const = 0;
+  /// "cpu-v3, 2 threads"; for logs and `config.toml`.
+  virtual std::string describe() const = 0;
+
+  const Program *program(std::string_view name) const { return variant().program(name); }
+
+  /// Runs one program. Every input must be given, at its exact size; outputs
+  /// that are not asked for are not copied out. BadInput names what is missing.
+  virtual Result<void> run(const Program &program, std::span<const InputBytes> inputs,
+                           std::span<const OutputBytes> outputs) = 0;
+
+  /// Copies a state (a flat one or a slice, common or derived) out or in.
+  virtual Result<void> readState(std::string_view name, std::span<std::byte> out) = 0;
+  virtual Result<void> writeState(std::string_view name, std::span<const std::byte> in) = 0;
+  /// Zeroes all states of a kind: fresh moments, an empty KV cache.
+  virtual Result<void> zeroStates(StateKind kind) = 0;
+
+  /// Runs `prepare` (derived states follow the parameters). Call after
+  /// parameters were written; a no-op where the artifact has none.
+  virtual Result<void> prepare() = 0;
+
+  /// Seconds of the last `run`, by a monotonic clock, and per step of it when
+  /// `collect` was asked for: what `bb-run bench` prints.
+  virtual void collectStepTimes(bool collect) = 0;
+  virtual std::span<const double> stepSeconds() const = 0;
+
+  /// Bytes allocated now, by space: the figures of the memory report.
+  virtual uint64_t allocatedBytes() const = 0;
+};
+
+} // namespace bitbyte
