@@ -13,4 +13,3 @@ config.environment["PATH"] = os.pathsep.join(
     [config.bb_tools, config.llvm_tools, config.environment["PATH"]]
 )
 config.environment["BITBYTE_CACHE"] = os.path.join(config.test_exec_root, "kernel-cache")
-lit_config.maxIndividualTestTime = 120
