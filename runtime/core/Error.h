@@ -23,7 +23,8 @@ struct Error {
   std::string message;
 };
 
-template <typename T> using Result = tl::expected<T, Error>;
+template <typename T>
+using Result = tl::expected<T, Error>;
 
 /// return fail(ErrorKind::BadInput, "{}: {} bytes is no header", path, n);
 template <typename... Args>

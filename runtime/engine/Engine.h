@@ -34,8 +34,9 @@ class Engine {
 public:
   /// Picks the best variant that the machine can run. NoDevice, with what the
   /// artifact has, what the machine has, and the bbc call that would help.
-  static Result<std::unique_ptr<Engine>> create(std::shared_ptr<const Artifact> artifact,
-                                                const EngineOptions &options = {});
+  static Result<std::unique_ptr<Engine>>
+  create(std::shared_ptr<const Artifact> artifact,
+         const EngineOptions &options = {});
   virtual ~Engine() = default;
 
   virtual const Artifact &artifact() const = 0;
@@ -43,16 +44,21 @@ public:
   /// "cpu-v3, 2 threads"; for logs and `config.toml`.
   virtual std::string describe() const = 0;
 
-  const Program *program(std::string_view name) const { return variant().program(name); }
+  const Program *program(std::string_view name) const {
+    return variant().program(name);
+  }
 
   /// Runs one program. Every input must be given, at its exact size; outputs
   /// that are not asked for are not copied out. BadInput names what is missing.
-  virtual Result<void> run(const Program &program, std::span<const InputBytes> inputs,
+  virtual Result<void> run(const Program &program,
+                           std::span<const InputBytes> inputs,
                            std::span<const OutputBytes> outputs) = 0;
 
   /// Copies a state (a flat one or a slice, common or derived) out or in.
-  virtual Result<void> readState(std::string_view name, std::span<std::byte> out) = 0;
-  virtual Result<void> writeState(std::string_view name, std::span<const std::byte> in) = 0;
+  virtual Result<void> readState(std::string_view name,
+                                 std::span<std::byte> out) = 0;
+  virtual Result<void> writeState(std::string_view name,
+                                  std::span<const std::byte> in) = 0;
   /// Zeroes all states of a kind: fresh moments, an empty KV cache.
   virtual Result<void> zeroStates(StateKind kind) = 0;
 

@@ -1,0 +1,38 @@
+//===- TrainStep.h - One optimizer step: A times `micro`, then `update` ---===//
+#pragma once
+
+#include "runtime/engine/Engine.h"
+
+namespace bitbyte {
+
+/// The run-time numbers of a step. Doubles, because 1 - 0.999 is wrong by 1e-5
+/// in f32: what `update` takes is computed from them here.
+struct StepNumbers {
+  double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weightDecay = 0.1;
+  double clip = 1; ///< Of the global gradient norm; 0: no clipping.
+
+  /// What `bbc` recorded, else the values above. BadInput if a recorded value
+  /// is no number.
+  static Result<StepNumbers> defaults(const Artifact &artifact);
+  /// The number of this name ("weight_decay"), or null.
+  double *find(std::string_view name);
+};
+
+struct StepResult {
+  double gradNorm = 0; ///< Before clipping.
+  bool ok = true;      ///< False: not finite, so nothing was changed.
+};
+
+/// Adds the gradients of one micro-batch; gives its share of the loss. `bytes`
+/// and `next` are [B, T]; `micros` of these make a step. `counter` numbers the
+/// micro-batches of a run for random ops, keyed by `seed`.
+Result<double> runMicro(Engine &engine, const Program &micro,
+                        std::span<const uint8_t> bytes,
+                        std::span<const uint8_t> next, int64_t micros,
+                        uint64_t seed = 0, uint64_t counter = 0);
+
+/// Applies the gradients, which become zero, as update number `step` (from 1).
+Result<StepResult> runUpdate(Engine &engine, const StepNumbers &numbers,
+                             int64_t step);
+
+} // namespace bitbyte
