@@ -20,10 +20,31 @@
 
 namespace bitbyte {
 
-enum class StateKind : uint8_t { parameter, gradient, moment, counter, derived, cache };
-enum class Space : uint8_t { arena, constant, parameters, training, derived, cache };
+enum class StateKind : uint8_t {
+  parameter,
+  gradient,
+  moment,
+  counter,
+  derived,
+  cache
+};
+enum class Space : uint8_t {
+  arena,
+  constant,
+  parameters,
+  training,
+  derived,
+  cache
+};
 enum class InitKind : uint8_t {
-  zeros, ones, constant, normal, uniform, kaimingUniform, logRange, softplusInverse
+  zeros,
+  ones,
+  constant,
+  normal,
+  uniform,
+  kaimingUniform,
+  logRange,
+  softplusInverse
 };
 
 struct Init {
@@ -111,7 +132,8 @@ struct Variant {
   std::vector<State> derived;
   std::vector<Program> programs;
   std::span<const std::byte> constants; ///< Points into the mapped file.
-  uint64_t parametersBytes = 0, trainingBytes = 0, derivedBytes = 0, cacheBytes = 0;
+  uint64_t parametersBytes = 0, trainingBytes = 0, derivedBytes = 0,
+           cacheBytes = 0;
 
   /// By full name ("score.B64T256"); null if there is none.
   const Program *program(std::string_view name) const;
@@ -132,7 +154,10 @@ struct Artifact {
 
   const State *state(std::string_view name) const;
   std::optional<std::string> configValue(std::string_view name) const;
-  /// Sum of the elements of all parameters that are not slices' flat parents.
+  /// Whether other states are slices of this one: it has no name of its own on
+  /// disk.
+  bool isFlat(const State &state) const;
+  /// Sum of the elements of all parameters that are not flat.
   uint64_t parameterCount() const;
 
   std::shared_ptr<const void> mapping; ///< Keeps the file mapped.

@@ -78,8 +78,18 @@ MappedFile::open(const std::string &path) {
       return file;
     }
   }
-  BB_ASSIGN(file->buffer, readToEnd(descriptor, path));
-  file->view = file->buffer;
+  BB_ASSIGN(std::vector<std::byte> read, readToEnd(descriptor, path));
+  if (read.empty())
+    return file;
+  file->mapped = mmap(nullptr, read.size(), PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (file->mapped == MAP_FAILED) {
+    file->mapped = nullptr;
+    return fail(ErrorKind::NoDevice, "{}: no memory for its {}", path,
+                formatBytes(read.size()));
+  }
+  std::memcpy(file->mapped, read.data(), read.size());
+  file->view = {static_cast<const std::byte *>(file->mapped), read.size()};
   return file;
 }
 

@@ -18,8 +18,8 @@
 
 namespace bitbyte {
 
-/// A whole file, mapped read-only. What cannot be mapped (a pipe, /dev/stdin)
-/// is read to its end.
+/// A whole file, mapped read-only; its bytes begin on a page. What cannot be
+/// mapped (a pipe, /dev/stdin) is read to its end.
 class MappedFile {
 public:
   /// BadInput if it does not exist or cannot be read.
@@ -40,8 +40,7 @@ private:
 
   std::string filePath;
   std::span<const std::byte> view;
-  void *mapped = nullptr; ///< null if `buffer` holds the bytes
-  std::vector<std::byte> buffer;
+  void *mapped = nullptr; ///< Null if there are no bytes.
 };
 
 /// A file that appears whole or not at all: it is written under a temporary
