@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Races BitByte against PyTorch on this machine and prints ratios with their spread.
+
+  test/bench/compare.py train-step [--threads 1] [--dtype f32]   preset s, T 256, batch 8
+  test/bench/compare.py attention [--threads 1]                  T 2048, 6 heads of 64
+  test/bench/compare.py compile                                  bbc on preset b, empty cache
+
+Both sides run in turn, several rounds, so that a slow minute hits both. The peer is
+the newest PyTorch that pip installs, in its own virtual environment (build/peer-venv,
+or BB_PEER_PYTHON=/path/to/python).
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BIN = os.path.join(ROOT, "build", "bin")
+PEERS = os.path.join(ROOT, "test", "bench", "peers")
+
+
+def run(*command, **options):
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+    if result.returncode:
+        sys.exit(f"error: {' '.join(map(str, command))} gave {result.returncode}\n{result.stderr[-2000:]}")
+    return result.stdout
+
+
+def peer_python():
+    given = os.environ.get("BB_PEER_PYTHON")
+    if given:
+        return given
+    venv = os.path.join(ROOT, "build", "peer-venv")
+    python = os.path.join(venv, "bin", "python")
+    if not os.path.exists(python):
+        print("==> making a virtual environment with PyTorch, once", file=sys.stderr)
+        run(sys.executable, "-m", "venv", venv)
+        run(python, "-m", "pip", "install", "-q", "torch", "numpy")
+    return python
+
+
+def machine():
+    flags = open("/proc/cpuinfo").read()
+    model = next(line.split(":")[1].strip() for line in flags.splitlines() if line.startswith("model name"))
+    words = set(next(line for line in flags.splitlines() if line.startswith("flags")).split())
+    features = [f for f in ("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16") if f in words]
+    return f"{model}, {os.cpu_count()} cores, {' '.join(features)}"
+
+
+def spread(values):
+    return f"{statistics.median(values):.1f} [{min(values):.1f} .. {max(values):.1f}]"
+
+
+def ratio_line(name, ours, peers, higher_is_better):
+    """Best of ours over best of theirs: both are capable of it on this machine."""
+    best = max if higher_is_better else min
+    ratio = best(ours) / best(peers) if higher_is_better else best(peers) / best(ours)
+    return f"| {name} | {spread(ours)} | {spread(peers)} | {ratio:.2f}x |"
+
+
+def train_step(options):
+    work = tempfile.mkdtemp(prefix="bb-bench-")
+    artifact = os.path.join(work, "s.bba")
+    data = os.path.join(work, "data")
+    run(os.path.join(BIN, "bb-data"), "synth", "-o", data, "--bytes", 4_000_000, "--seed", 1)
+    run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"), "--preset", "s",
+        "--set", "B=8,T=256", "--dtype", options.dtype, "--targets", "cpu", "--programs", "train", "-o", artifact)
+    ours, eager, compiled = [], [], []
+    for turn in range(options.rounds):
+        out = os.path.join(work, f"run{turn}")
+        run(os.path.join(BIN, "bb-run"), "train", artifact, "--data", data, "--out", out, "--steps", 8,
+            "--threads", options.threads, "--device", "cpu", "--set", "train.log_every=1")
+        rows = [json.loads(line) for line in open(os.path.join(out, "metrics.jsonl"))]
+        ours += [row["bytes_per_second"] for row in rows if "loss" in row][2:]
+        for mode, figures in ((["--compile"], compiled), ([], eager)):
+            peer = run(peer_python(), os.path.join(PEERS, "torch_lm.py"), "--layers", 6, "--width", 384,
+                       "--heads", 6, "--hidden", 1024, "--context", 256, "--batch", 8,
+                       "--threads", options.threads, "--dtype", options.dtype, *mode)
+            figures += json.loads(peer.splitlines()[-1])["bytes_per_second"]
+    print(f"train step, preset s, {options.dtype}, {options.threads} thread(s), bytes/s: median [min .. max]")
+    print("| peer | BitByte | peer | ratio of the best |\n|---|---|---|---|")
+    print(ratio_line("torch.compile", ours, compiled, True))
+    print(ratio_line("torch eager", ours, eager, True))
+
+
+def compile_time(options):
+    seconds = []
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as work:
+            start = time.monotonic()
+            run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"), "--preset", "b",
+                "--targets", "cpu", "--cache", os.path.join(work, "cache"), "-o", os.path.join(work, "b.bba"))
+            seconds.append(time.monotonic() - start)
+    print(f"bbc, preset b, empty cache: {spread(seconds)} s")
+
+
+def attention(options):
+    work = tempfile.mkdtemp(prefix="bb-bench-")
+    artifact = os.path.join(work, "attention.bba")
+    run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"),
+        "--set", "B=1,T=2048,d_model=384,n_head=6,n_layer=1,d_ff=64", "--dtype", "f32", "--targets", "cpu",
+        "--programs", "train", "-o", artifact)
+    ours = {"attention": [], "attention_grad": []}
+    peers = {"attention": [], "attention_grad": []}
+    for _ in range(options.rounds):
+        report = json.loads(run(os.path.join(BIN, "bb-run"), "bench", artifact, "--threads", options.threads,
+                                "-o", "json"))
+        for kernel in report["kernels"]:
+            if kernel["anchor"] in ours:
+                ours[kernel["anchor"]].append(kernel["seconds"] * 1e3)
+        peer = json.loads(run(peer_python(), os.path.join(PEERS, "torch_attention.py"), "--batch", 1, "--heads", 6,
+                              "--context", 2048, "--head", 64, "--threads", options.threads).splitlines()[-1])
+        peers["attention"] += peer["forward"]
+        peers["attention_grad"] += peer["backward"]
+    print(f"causal attention, T 2048, 6 heads of 64, f32, {options.threads} thread(s), ms: median [min .. max]")
+    print("| | BitByte | torch SDPA | ratio of the best |\n|---|---|---|---|")
+    for name in ours:
+        print(ratio_line(name, ours[name], peers[name], False))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("train-step", "attention", "compile"))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--rounds", type=int, default=2)
+    options = parser.parse_args()
+    print(f"machine: {machine()}")
+    {"train-step": train_step, "attention": attention, "compile": compile_time}[options.what](options)
+
+
+if __name__ == "__main__":
+    main()
