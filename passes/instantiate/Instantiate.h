@@ -1,0 +1,58 @@
+//===- Instantiate.h - From a spec to straight-line programs
+//---------------===//
+#pragma once
+
+#include "dialects/bb/BBOps.h"
+#include "mlir/IR/BuiltinOps.h"
+
+#include <memory>
+
+namespace bitbyte::bb {
+
+/// One `--set name=value`.
+struct Override {
+  std::string name;
+  mlir::Attribute value; ///< DimAttr, FloatAttr, StringAttr or an expression
+};
+
+struct InstantiateOptions {
+  std::string preset;
+  llvm::SmallVector<Override> overrides;
+  /// What `real` becomes: f32 or bf16. Parameters are stored in f32.
+  mlir::Type compute;
+  /// Further values of batch and stream names: `--shape B=64,T=256`. Each adds
+  /// a copy of @score, named `score.B64T256`.
+  llvm::SmallVector<llvm::SmallVector<std::pair<std::string, int64_t>>> shapes;
+  /// Adds `logits.open` (B = 1, stream names left open), from which
+  /// incrementalize derives decoding, and `logits.B1T<context>`.
+  bool decode = false;
+};
+
+/// Moves the ops of imported files into `module`, each file once. `load` gives
+/// the module of a path as written in the import.
+mlir::LogicalResult resolveImports(
+    mlir::ModuleOp module,
+    llvm::function_ref<mlir::OwningOpRef<mlir::ModuleOp>(llvm::StringRef,
+                                                         mlir::Location)>
+        load);
+
+/// Checks every call against its callee, in symbols, whether used or not.
+mlir::LogicalResult checkCalls(mlir::ModuleOp module);
+
+/// Makes the instantiated model beside `model`: config values bound, blocks
+/// inlined, repeats unrolled, ifs decided, parameters turned into states. The
+/// caller erases `model`.
+mlir::FailureOr<ModelOp> instantiate(ModelOp model,
+                                     const InstantiateOptions &options);
+
+/// `B=8,T=1024,rope_theta=1e4,tied=true` as overrides; an error names the part.
+mlir::FailureOr<llvm::SmallVector<Override>>
+parseOverrides(mlir::MLIRContext *context, llvm::StringRef text);
+
+/// The phase: `--bb-instantiate`.
+std::unique_ptr<mlir::Pass> createInstantiatePass();
+std::unique_ptr<mlir::Pass>
+createInstantiatePass(const InstantiateOptions &options);
+void registerInstantiatePass();
+
+} // namespace bitbyte::bb

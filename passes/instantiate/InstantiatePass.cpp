@@ -1,0 +1,142 @@
+//===- InstantiatePass.cpp - The phase, and the text of its options
+//--------===//
+#include "passes/instantiate/Instantiate.h"
+
+#include "mlir/AsmParser/AsmParser.h"
+#include "mlir/Parser/Parser.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace bitbyte::bb;
+
+/// One value: a whole or real number, true or false, a quoted text, or an
+/// expression over config names.
+static Attribute parseValue(MLIRContext *context, StringRef text) {
+  Builder b(context);
+  int64_t whole;
+  double real;
+  if (!text.getAsInteger(10, whole))
+    return DimAttr::get(context, whole);
+  if (text == "true" || text == "false")
+    return DimAttr::get(context, text == "true");
+  if (!text.getAsDouble(real))
+    return b.getF64FloatAttr(real);
+  // The parser reports to the context; a bad expression is reported once,
+  // below.
+  ScopedDiagnosticHandler quiet(context,
+                                [](Diagnostic &) { return success(); });
+  for (StringRef kind : {"dim", "num"})
+    if (Attribute a =
+            parseAttribute(("#bb." + kind + "<" + text + ">").str(), context))
+      return a;
+  return {};
+}
+
+FailureOr<SmallVector<Override>>
+bitbyte::bb::parseOverrides(MLIRContext *context, StringRef text) {
+  SmallVector<Override> overrides;
+  SmallVector<StringRef> parts;
+  text.split(parts, ',', -1, false);
+  Location loc = FileLineColLoc::get(context, "--set", 1, 1);
+  for (StringRef part : parts) {
+    auto [name, value] = part.split('=');
+    Attribute parsed =
+        value.empty() ? Attribute() : parseValue(context, value.trim());
+    if (name.trim().empty() || !parsed)
+      return emitError(loc) << "'" << part
+                            << "' is not NAME=VALUE with a number, true, false "
+                               "or an expression";
+    overrides.push_back({name.trim().str(), parsed});
+  }
+  return overrides;
+}
+
+namespace {
+struct Instantiate final : PassWrapper<Instantiate, OperationPass<ModuleOp>> {
+  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(Instantiate)
+
+  Instantiate() = default;
+  Instantiate(const Instantiate &other)
+      : PassWrapper(other), given(other.given) {}
+  explicit Instantiate(const InstantiateOptions &options) : given(options) {}
+
+  StringRef getArgument() const override { return "bb-instantiate"; }
+  StringRef getDescription() const override {
+    return "Binds the config, inlines blocks, unrolls repeats; parameters "
+           "become states";
+  }
+  void getDependentDialects(DialectRegistry &registry) const override {
+    registry.insert<BBDialect>();
+  }
+
+  void runOnOperation() override {
+    ModuleOp module = getOperation();
+    auto options = given ? *given : fromText();
+    if (failed(options) || failed(importFiles(module)) ||
+        failed(checkCalls(module)))
+      return signalPassFailure();
+    for (ModelOp model : llvm::make_early_inc_range(module.getOps<ModelOp>())) {
+      if (failed(instantiate(model, *options)))
+        return signalPassFailure();
+      model.erase();
+    }
+    for (BlockOp block : llvm::make_early_inc_range(module.getOps<BlockOp>()))
+      block.erase();
+  }
+
+private:
+  /// Imports are paths from the importing file; bbc has resolved them already.
+  LogicalResult importFiles(ModuleOp module) {
+    auto from = module.getLoc()->findInstanceOf<FileLineColLoc>();
+    SmallString<128> folder;
+    if (from)
+      folder = llvm::sys::path::parent_path(from.getFilename().getValue());
+    return resolveImports(module, [&](StringRef path, Location) {
+      SmallString<128> full(folder);
+      llvm::sys::path::append(full, path);
+      ParserConfig config(&getContext(), /*verifyAfterParse=*/false);
+      return parseSourceFile<ModuleOp>(full, config);
+    });
+  }
+
+  FailureOr<InstantiateOptions> fromText() {
+    InstantiateOptions options;
+    MLIRContext *context = &getContext();
+    options.preset = preset;
+    options.decode = decode;
+    if (dtype != "f32" && dtype != "bf16")
+      return getOperation().emitError()
+             << "dtype is f32 or bf16, not '" << dtype << "'";
+    options.compute = dtype == "f32" ? Type(Float32Type::get(context))
+                                     : Type(BFloat16Type::get(context));
+    for (const std::string &text : sets) {
+      auto overrides = parseOverrides(context, text);
+      if (failed(overrides))
+        return failure();
+      options.overrides.append(*overrides);
+    }
+    return options;
+  }
+
+  std::optional<FailureOr<InstantiateOptions>> given;
+  Option<std::string> preset{*this, "preset",
+                             llvm::cl::desc("preset of the model")};
+  ListOption<std::string> sets{*this, "set",
+                               llvm::cl::desc("NAME=VALUE, config values")};
+  Option<std::string> dtype{*this, "dtype",
+                            llvm::cl::desc("compute type: f32 or bf16"),
+                            llvm::cl::init("f32")};
+  Option<bool> decode{
+      *this, "decode",
+      llvm::cl::desc("adds logits with an open stream, for incrementalize")};
+};
+} // namespace
+
+std::unique_ptr<Pass> bitbyte::bb::createInstantiatePass() {
+  return std::make_unique<Instantiate>();
+}
+std::unique_ptr<Pass>
+bitbyte::bb::createInstantiatePass(const InstantiateOptions &options) {
+  return std::make_unique<Instantiate>(options);
+}
+void bitbyte::bb::registerInstantiatePass() { PassRegistration<Instantiate>(); }

@@ -1,0 +1,19 @@
+//===- RegisterPasses.h - Every dialect and phase, one line each ----------===//
+#pragma once
+
+#include "dialects/bb/BBOps.h"
+#include "mlir/Transforms/Passes.h"
+#include "passes/instantiate/Instantiate.h"
+
+namespace bitbyte {
+
+inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
+  registry.insert<bb::BBDialect>();
+
+  bb::registerInstantiatePass();
+
+  mlir::registerCanonicalizerPass();
+  mlir::registerCSEPass();
+}
+
+} // namespace bitbyte
