@@ -2,13 +2,14 @@
 #pragma once
 
 #include "dialects/bb/BBOps.h"
+#include "dialects/tile/TileOps.h"
 #include "mlir/Transforms/Passes.h"
 #include "passes/instantiate/Instantiate.h"
 
 namespace bitbyte {
 
 inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
-  registry.insert<bb::BBDialect>();
+  registry.insert<bb::BBDialect, tile::TileDialect>();
 
   bb::registerInstantiatePass();
 

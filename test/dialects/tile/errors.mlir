@@ -1,0 +1,109 @@
+// RUN: bb-opt %s --split-input-file --verify-diagnostics
+
+// expected-error @+1 {{layout owns 128 elements, but the tile has 64}}
+!t = !tile.reg<64xf32, #tile.dist<reg [16 d0:8], lane [8 d0:1]>>
+
+// -----
+
+// expected-error @+1 {{layout owns some elements twice and others never}}
+!t = !tile.reg<64xf32, #tile.dist<reg [8 d0:4], lane [8 d0:1]>>
+
+// -----
+
+// expected-error @+1 {{panel width 5 does not divide 16 columns}}
+!b = !tile.buf<8x16xf32, scratch, #tile.panel<5>>
+
+// -----
+
+// expected-error @+1 {{buffer has 2 axes, but 1 strides}}
+!b = !tile.buf<8x16xf32, scratch, #tile.strided<[16]>>
+
+// -----
+
+// expected-error @+1 {{argument 1 must be a global buffer, but is 'f32'}}
+tile.kernel @k(%a: !tile.buf<8xf32, global>, %b: f32) attributes {programs = 1 : i64} {
+  tile.return
+}
+
+// -----
+
+#row = #tile.dist<reg [2 d0:8], lane [8 d0:1]>
+#other = #tile.dist<reg [2 d0:1], lane [8 d0:2]>
+tile.kernel @k(%a: !tile.buf<16xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %x = tile.load %a[%c0] : !tile.buf<16xf32, global> -> !tile.reg<16xf32, #row>
+  %y = tile.load %a[%c0] : !tile.buf<16xf32, global> -> !tile.reg<16xf32, #other>
+  // expected-error @+1 {{operands and results must share shape and layout; insert tile.relayout}}
+  %z = tile.map (%x, %y) : (!tile.reg<16xf32, #row>, !tile.reg<16xf32, #other>) -> !tile.reg<16xf32, #row> {
+  ^bb0(%p: f32, %q: f32):
+    tile.yield %p : f32
+  }
+  tile.return
+}
+
+// -----
+
+#row = #tile.dist<reg [2 d0:8], lane [8 d0:1]>
+tile.kernel @k(%a: !tile.buf<4x16xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  // expected-error @+1 {{has 1 offsets, but the buffer has 2 axes}}
+  %x = tile.load %a[%c0] : !tile.buf<4x16xf32, global> -> !tile.reg<16xf32, #row>
+  tile.return
+}
+
+// -----
+
+#row = #tile.dist<reg [2 d0:8], lane [8 d0:1]>
+tile.kernel @k(%a: !tile.buf<16xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  // expected-error @+1 {{cannot convert between 'f32' in memory and 'bf16' in registers}}
+  %x = tile.load %a[%c0] : !tile.buf<16xf32, global> -> !tile.reg<16xbf16, #row>
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<4x16xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  // expected-error @+1 {{result axis 0 has stride 8, but the source's axis 0 has 16; give the result #tile.strided}}
+  %x = tile.view %a[%c0, %c0] drop [] : !tile.buf<4x16xf32, global> -> !tile.buf<4x8xf32, global>
+  tile.return
+}
+
+// -----
+
+#acc = #tile.dist<reg [2 d1:8, 6 d0:1], lane [8 d1:1]>
+tile.kernel @k(%a: !tile.buf<6x16xf32, global>, %b: !tile.buf<8x16xf32, global>)
+    attributes {programs = 1 : i64} {
+  %z = arith.constant 0.0 : f32
+  %c = tile.splat %z : f32 -> !tile.reg<6x16xf32, #acc>
+  // expected-error @+1 {{shapes do not multiply: 6x16 by 8x16 into 6x16}}
+  %d = tile.mma %a, %b, %c : !tile.buf<6x16xf32, global>, !tile.buf<8x16xf32, global>,
+      !tile.reg<6x16xf32, #acc> -> !tile.reg<6x16xf32, #acc>
+  tile.return
+}
+
+// -----
+
+#acc = #tile.dist<reg [2 d1:8, 6 d0:1], lane [8 d1:1]>
+#rows = #tile.dist<reg [6 d0:1], lane [8 rep]>
+tile.kernel @k() attributes {programs = 1 : i64} {
+  %z = arith.constant 0.0 : f32
+  %c = tile.splat %z : f32 -> !tile.reg<6x16xf32, #acc>
+  // expected-error @+1 {{result must be the source without axis 0}}
+  %d = tile.reduce add, %c axis 0 : !tile.reg<6x16xf32, #acc> -> !tile.reg<6xf32, #rows>
+  tile.return
+}
+
+// -----
+
+// expected-note @+1 {{the kernel is here}}
+tile.kernel @callee(%a: !tile.buf<8xf32, global>) attributes {programs = 1 : i64} {
+  tile.return
+}
+tile.kernel @caller() attributes {programs = 1 : i64} {
+  %x = arith.constant dense<0.0> : tensor<8xf32>
+  // expected-error @+1 {{has 2 operands and results, but @callee has 1 arguments}}
+  %y = tile.dispatch @callee(%x) : (tensor<8xf32>) -> tensor<8xf32>
+  tile.return
+}
