@@ -19,7 +19,7 @@ bb.model @bitbyte_lm(
     %table = param "model.embed_tokens.weight" [vocab, d_model] init normal(0.02)
     %x = embed %bytes, %table
     %y = repeat i < n_layer as "model.layers.{i}" with %h = %x {
-      %n = call @llama_layer<window>(%h)
+      %n = call @llama_layer<window, norm_eps>(%h)
       yield %n
     }
     %z = call @rms<norm_eps>(%y) as "model.norm"

@@ -1,236 +1,266 @@
-// Gradients, in bb ops only, in the order of BBOps.td.
-#include "dialects/bb/BBText.h"
+//===- BBGradients.cpp - Gradients of element-wise ops --------------------===//
+//
+// Each rule is in bb ops only. `dy` is the gradient of the result.
+//
+//===----------------------------------------------------------------------===//
+#include "dialects/bb/BBGradients.h"
+
 using namespace mlir;
 using namespace bitbyte::bb;
-static GraphTensorType type(Value v) {
-  return cast<GraphTensorType>(v.getType());
+
+//===----------------------------------------------------------------------===//
+// GradientBuilder
+//===----------------------------------------------------------------------===//
+
+/// Whether a value is a parameter seen through casts and views alone.
+static bool isParameterView(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (isa<ReadOp>(op))
+      return true;
+    if (!isa<CastOp, ReshapeOp, TransposeOp, SliceOp>(op))
+      return false;
+    value = op->getOperand(0);
+  }
+  return false;
 }
-static Attribute num(double v, Builder &b) { return b.getF64FloatAttr(v); }
-static ArrayAttr axes(Builder &b, ArrayRef<int64_t> a) {
-  SmallVector<Attribute> l;
-  for (int64_t i : a)
-    l.push_back(DimAttr::get(b.getContext(), i));
-  return b.getArrayAttr(l);
-}
-static Value mul(GradientBuilder &g, Location l, Value a, Value b) {
-  return MulOp::create(g, l, a, b);
-}
-static Value scale(GradientBuilder &g, Location l, Value a, double by,
-                   double plus = 0) {
-  return ScaleOp::create(g, l, a, num(by, g),
-                         plus ? num(plus, g) : Attribute());
-}
-static Value reduce(GradientBuilder &g, Location l, Value x, StringRef by,
-                    ArrayRef<int64_t> a, bool keep) {
-  return ReduceOp::create(g, l, x, by, axes(g, a), keep);
+
+Type GradientBuilder::elementOf(Value value) {
+  return isParameterView(value) ? getF32Type() : tensorOf(value).getElement();
 }
 
 void GradientBuilder::add(Location loc, Value value, Value gradient) {
   if (!wanted(value))
     return;
-  auto have = type(gradient), want = type(value);
-  SmallVector<int64_t> lead;
-  for (int64_t i = 0; i < have.getRank() - want.getRank(); ++i)
-    lead.push_back(i);
-  if (!lead.empty())
-    gradient = reduce(*this, loc, gradient, "sum", lead, false);
-  for (int64_t i = 0; i < want.getRank(); ++i)
-    if (want.dim(i).isWhole(1) && !type(gradient).dim(i).isWhole(1))
-      gradient = reduce(*this, loc, gradient, "sum", {i}, true);
-  if (type(gradient).getElement() != want.getElement())
-    gradient = CastOp::create(*this, loc, gradient, want.getElement());
+  GraphTensorType have = tensorOf(gradient), want = tensorOf(value);
+  // What broadcasting had stretched is summed again: the missing leading axes
+  // and the literal 1s. In f32, because such sums run over all tokens.
+  SmallVector<int64_t> missing, ones;
+  int64_t lead = have.getRank() - want.getRank();
+  for (int64_t i = 0; i < have.getRank(); ++i) {
+    if (i < lead)
+      missing.push_back(i);
+    else if (want.dim(i - lead).isWhole(1) && !have.dim(i).isWhole(1))
+      ones.push_back(i);
+  }
+  Rule r(*this, loc);
+  if (!ones.empty())
+    gradient = r.reduce(r.f32(gradient), "sum", ones, /*keep=*/true);
+  if (!missing.empty())
+    gradient = r.reduce(r.f32(gradient), "sum", missing, /*keep=*/false);
+  gradient = r.cast(gradient, elementOf(value));
   Value &sum = sums[value];
-  sum = sum ? AddOp::create(*this, loc, sum, gradient).getResult() : gradient;
+  sum = sum ? r.sum(sum, gradient) : gradient;
 }
-#define GRADIENT(Op) LogicalResult Op::differentiate(GradientBuilder &g)
-#define NONE(Op)                                                               \
-  GRADIENT(Op) { return success(); }
-#define LATER(Op)                                                              \
-  GRADIENT(Op) { return emitOpError("has no gradient"); }
 
-GRADIENT(NegOp) {
-  g.add(getLoc(), getX(), NegOp::create(g, getLoc(), g.of(getY())));
+//===----------------------------------------------------------------------===//
+// Rule
+//===----------------------------------------------------------------------===//
+
+Value Rule::scale(Value x, double by, double plus) {
+  return scale(x, g.getF64FloatAttr(by),
+               plus == 0 ? Attribute() : g.getF64FloatAttr(plus));
+}
+Value Rule::scale(Value x, Attribute by, Attribute plus) {
+  return ScaleOp::create(g, loc, x, by, plus);
+}
+Value Rule::number(double value, Value like) {
+  return FillOp::create(g, loc, g.getF64FloatAttr(value),
+                        tensorOf(like).getElement(), dims({}));
+}
+Value Rule::zeros(GraphTensorType type) {
+  return FillOp::create(g, loc, g.getF64FloatAttr(0), type.getElement(),
+                        dims(type.getShape()));
+}
+Value Rule::cast(Value x, Type element) {
+  if (tensorOf(x).getElement() == element)
+    return x;
+  return CastOp::create(g, loc, x, element);
+}
+Value Rule::reduce(Value x, StringRef by, ArrayRef<int64_t> axes, bool keep) {
+  SmallVector<DimAttr> fromFront;
+  for (int64_t axis : axes)
+    fromFront.push_back(whole(axis < 0 ? axis + tensorOf(x).getRank() : axis));
+  return ReduceOp::create(g, loc, x, by, dims(fromFront), keep);
+}
+Value Rule::reshape(Value x, ArrayRef<DimAttr> shape) {
+  if (tensorOf(x).getShape() == shape)
+    return x;
+  return ReshapeOp::create(g, loc, x, dims(shape));
+}
+Value Rule::broadcast(Value x, ArrayRef<DimAttr> shape) {
+  if (tensorOf(x).getShape() == shape)
+    return x;
+  return BroadcastOp::create(g, loc, x, dims(shape));
+}
+Value Rule::slice(Value x, int64_t axis, DimAttr from, DimAttr size) {
+  return SliceOp::create(g, loc, x, whole(axis), from, size);
+}
+Value Rule::pad(Value x, int64_t axis, DimAttr before, DimAttr after) {
+  return PadOp::create(g, loc, x, whole(axis), before, after);
+}
+Value Rule::einsum(Value a, Value b, const Twine &as, Type into) {
+  TypeAttr clause =
+      into == tensorOf(a).getElement() ? TypeAttr() : TypeAttr::get(into);
+  return EinsumOp::create(g, loc, a, b, as.str(), clause);
+}
+ArrayAttr Rule::dims(ArrayRef<DimAttr> shape) const {
+  return g.getArrayAttr(SmallVector<Attribute>(shape.begin(), shape.end()));
+}
+
+//===----------------------------------------------------------------------===//
+// One operand
+//===----------------------------------------------------------------------===//
+
+/// A rule for the one operand `x` of an op with result `y`.
+#define UNARY_GRADIENT(Op, expression)                                         \
+  GRADIENT(Op) {                                                               \
+    Rule r(g, *this);                                                          \
+    Value x = getX(), y = getY(), dy = r.dy();                                 \
+    (void)x, (void)y;                                                          \
+    r.add(x, expression);                                                      \
+    return success();                                                          \
+  }
+
+UNARY_GRADIENT(NegOp, r.neg(dy))
+UNARY_GRADIENT(ExpOp, r.mul(dy, y))
+UNARY_GRADIENT(LogOp, r.div(dy, x))
+UNARY_GRADIENT(SqrtOp, r.div(r.scale(dy, 0.5), y))
+UNARY_GRADIENT(RsqrtOp, r.mul(r.scale(dy, -0.5), r.mul(y, r.square(y))))
+UNARY_GRADIENT(SquareOp, r.mul(r.scale(dy, 2), x))
+UNARY_GRADIENT(SigmoidOp, r.mul(dy, r.mul(y, r.scale(y, -1, 1))))
+UNARY_GRADIENT(TanhOp, r.mul(dy, r.scale(r.square(y), -1, 1)))
+UNARY_GRADIENT(SoftplusOp, r.mul(dy, r.sigmoid(x)))
+UNARY_GRADIENT(CastOp, r.cast(dy, tensorOf(x).getElement()))
+UNARY_GRADIENT(ScaleOp, r.scale(dy, getBy(), Attribute()))
+/// Straight through: as if nothing had been rounded.
+UNARY_GRADIENT(FakeQuantOp, dy)
+
+/// 0 where x is 0.
+GRADIENT(AbsOp) {
+  Rule r(g, *this);
+  Value x = getX(), dy = r.dy(), zero = r.number(0, x), none = r.number(0, dy);
+  Value falling = r.select(r.lt(x, zero), r.neg(dy), none);
+  r.add(x, r.select(r.lt(zero, x), dy, falling));
   return success();
 }
-GRADIENT(ExpOp) {
-  g.add(getLoc(), getX(), mul(g, getLoc(), g.of(getY()), getY()));
+GRADIENT(ReluOp) {
+  Rule r(g, *this);
+  Value x = getX(), dy = r.dy();
+  r.add(x, r.select(r.lt(r.number(0, x), x), dy, r.number(0, dy)));
   return success();
 }
-GRADIENT(SigmoidOp) {
-  Value y = getY();
-  g.add(getLoc(), getX(),
-        mul(g, getLoc(), g.of(y),
-            mul(g, getLoc(), y, scale(g, getLoc(), y, -1, 1))));
+
+/// y = x s, s = sigmoid(x):  dx = dy s (1 + x (1 - s)).
+GRADIENT(SiluOp) {
+  Rule r(g, *this);
+  Value s = r.sigmoid(getX());
+  Value slope = r.scale(r.mul(getX(), r.scale(s, -1, 1)), 1, 1);
+  r.add(getX(), r.mul(r.dy(), r.mul(s, slope)));
   return success();
 }
-GRADIENT(SiluOp) { // s (1 + x (1 - s))
-  Value s = SigmoidOp::create(g, getLoc(), getX());
-  Value t = scale(g, getLoc(),
-                  mul(g, getLoc(), getX(), scale(g, getLoc(), s, -1, 1)), 1, 1);
-  g.add(getLoc(), getX(),
-        mul(g, getLoc(), g.of(getY()), mul(g, getLoc(), s, t)));
+
+/// y = x/2 (1 + t), t = tanh(u), u = c (x + 0.044715 x^3), c = sqrt(2/pi):
+/// dx = dy/2 (1 + t + x (1 - t^2) c (1 + 3 * 0.044715 x^2)).
+GRADIENT(GeluOp) {
+  constexpr double c = 0.79788456080286535588, cubic = 0.044715;
+  Rule r(g, *this);
+  Value x = getX(), xx = r.square(x);
+  Value t = r.tanh(r.mul(x, r.scale(xx, c * cubic, c)));
+  Value du = r.scale(xx, 3 * c * cubic, c);
+  Value bend = r.mul(r.mul(x, r.scale(r.square(t), -1, 1)), du);
+  r.add(x, r.mul(r.dy(), r.sum(r.scale(t, 0.5, 0.5), r.scale(bend, 0.5))));
   return success();
 }
-GRADIENT(SoftplusOp) {
-  g.add(getLoc(), getX(),
-        mul(g, getLoc(), g.of(getY()), SigmoidOp::create(g, getLoc(), getX())));
-  return success();
-}
-NONE(RoundOp)
-NONE(StopGradientOp)
-NONE(IsFiniteOp) LATER(MinOp) LATER(MaxOp) NONE(RemOp) NONE(LtOp) NONE(LeOp)
-    NONE(EqOp) LATER(SelectOp) LATER(TransposeOp) LATER(BroadcastOp)
-        LATER(SliceOp) LATER(PadOp) LATER(SquareOp) LATER(TanhOp) LATER(GeluOp)
-            LATER(ReluOp) LATER(SqrtOp) LATER(RsqrtOp) LATER(LogOp) LATER(AbsOp)
-                GRADIENT(AddOp) {
-  g.add(getLoc(), getA(), g.of(getY()));
-  g.add(getLoc(), getB(), g.of(getY()));
+
+//===----------------------------------------------------------------------===//
+// Two and three operands
+//===----------------------------------------------------------------------===//
+
+GRADIENT(AddOp) {
+  Rule r(g, *this);
+  r.add(getA(), r.dy());
+  r.add(getB(), r.dy());
   return success();
 }
 GRADIENT(SubOp) {
-  g.add(getLoc(), getA(), g.of(getY()));
-  if (g.wanted(getB()))
-    g.add(getLoc(), getB(), NegOp::create(g, getLoc(), g.of(getY())));
+  Rule r(g, *this);
+  r.add(getA(), r.dy());
+  if (r.wanted(getB()))
+    r.add(getB(), r.neg(r.dy()));
   return success();
 }
 GRADIENT(MulOp) {
-  if (g.wanted(getA()))
-    g.add(getLoc(), getA(), mul(g, getLoc(), g.of(getY()), getB()));
-  if (g.wanted(getB()))
-    g.add(getLoc(), getB(), mul(g, getLoc(), g.of(getY()), getA()));
+  Rule r(g, *this);
+  if (r.wanted(getA()))
+    r.add(getA(), r.mul(r.dy(), getB()));
+  if (r.wanted(getB()))
+    r.add(getB(), r.mul(r.dy(), getA()));
   return success();
 }
-LATER(DivOp)
-GRADIENT(ScaleOp) {
-  g.add(getLoc(), getX(),
-        ScaleOp::create(g, getLoc(), g.of(getY()), getBy(), Attribute()));
+/// y = a / b:  da = dy / b,  db = -y da.
+GRADIENT(DivOp) {
+  Rule r(g, *this);
+  Value da = r.div(r.dy(), getB());
+  r.add(getA(), da);
+  if (r.wanted(getB()))
+    r.add(getB(), r.neg(r.mul(getY(), da)));
   return success();
 }
-GRADIENT(CastOp) {
-  g.add(getLoc(), getX(),
-        CastOp::create(g, getLoc(), g.of(getY()), type(getX()).getElement()));
-  return success();
-}
-GRADIENT(FakeQuantOp) {
-  g.add(getLoc(), getX(), g.of(getY()));
-  return success();
-} // straight through
-NONE(QuantizeOp)
-NONE(DequantizeOp)
-NONE(FillOp) LATER(DropoutOp)
-    GRADIENT(RmsNormOp) { // r (g dy - xr mean(g dy xr)), xr = x r
-  Location l = getLoc();
-  Value dy = g.of(getY());
-  Value r = RsqrtOp::create(
-      g, l,
-      ScaleOp::create(
-          g, l,
-          reduce(g, l, SquareOp::create(g, l, getX()), "mean", {-1}, true),
-          num(1, g), getEps()));
-  Value xr = mul(g, l, getX(), r), gy = mul(g, l, dy, getG());
-  if (g.wanted(getX())) {
-    Value m = reduce(g, l, mul(g, l, gy, xr), "mean", {-1}, true);
-    g.add(l, getX(), mul(g, l, r, SubOp::create(g, l, gy, mul(g, l, xr, m))));
+/// y = a - q b with a whole q, which is (a - y) / b.
+GRADIENT(RemOp) {
+  Rule r(g, *this);
+  r.add(getA(), r.dy());
+  if (r.wanted(getB())) {
+    Value q = r.div(r.sub(getA(), getY()), getB());
+    r.add(getB(), r.neg(r.mul(r.dy(), q)));
   }
-  if (g.wanted(getG()))
-    g.add(l, getG(), mul(g, l, dy, xr));
   return success();
 }
-LATER(LayerNormOp)
-GRADIENT(SoftmaxOp) {
-  Location l = getLoc();
-  Value dy = g.of(getY()), y = getY();
-  Value s = reduce(g, l, mul(g, l, dy, y), "sum", {-1}, true);
-  g.add(l, getX(), mul(g, l, y, SubOp::create(g, l, dy, s)));
+GRADIENT(SelectOp) {
+  Rule r(g, *this);
+  Value dy = r.dy(), none = r.number(0, dy);
+  if (r.wanted(getA()))
+    r.add(getA(), r.select(getC(), dy, none));
+  if (r.wanted(getB()))
+    r.add(getB(), r.select(getC(), none, dy));
   return success();
 }
-GRADIENT(CrossEntropyOp) {
-  Location l = getLoc();
-  auto z = type(getLogits());
-  Value p = SoftmaxOp::create(
-      g, l, CastOp::create(g, l, getLogits(), g.getF32Type()));
-  Value e =
-      SubOp::create(g, l, p, OneHotOp::create(g, l, getTarget(), z.dim(-1)));
-  SmallVector<Attribute> to(z.getShape().begin(), z.getShape().end());
-  to.back() = DimAttr::get(getContext(), 1);
-  g.add(l, getLogits(),
-        mul(g, l, e,
-            ReshapeOp::create(g, l, g.of(getNats()), g.getArrayAttr(to))));
+
+/// The operand that was taken gets dy; at a tie, the first.
+static LogicalResult differentiateExtremum(Rule r, Value a, Value b,
+                                           Value second) {
+  Value dy = r.dy(), none = r.number(0, dy);
+  if (r.wanted(a))
+    r.add(a, r.select(second, none, dy));
+  if (r.wanted(b))
+    r.add(b, r.select(second, dy, none));
   return success();
 }
-GRADIENT(ReduceOp) { return emitOpError("has no gradient"); }
-GRADIENT(LinearOp) {
-  std::string lead =
-      StringRef("abcdefgh").take_front(type(getX()).getRank() - 1).str();
-  Value dy = g.of(getY());
-  Location l = getLoc();
-  if (g.wanted(getX()))
-    g.add(l, getX(),
-          EinsumOp::create(g, l, dy, getW(), lead + "o,oi->" + lead + "i",
-                           TypeAttr()));
-  if (g.wanted(getW()))
-    g.add(l, getW(),
-          EinsumOp::create(g, l, dy, getX(), lead + "o," + lead + "i->oi",
-                           TypeAttr::get(g.getF32Type())));
-  if (getBias())
-    g.add(l, getBias(), dy);
-  return success();
+GRADIENT(MinOp) {
+  Rule r(g, *this);
+  return differentiateExtremum(r, getA(), getB(), r.lt(getB(), getA()));
 }
-LATER(EinsumOp)
-GRADIENT(AttentionOp) {
-  Location l = getLoc();
-  Value dy = g.of(getY()), y = getY(), lse;
-  {
-    OpBuilder::InsertionGuard guard(g);
-    g.setInsertionPoint(*this); // the forward op now also keeps its row sums
-    auto saving =
-        AttentionOp::create(g, l, getQ(), getK(), getV(), getBuckets(),
-                            getValid(), getAt(), getCausal(), getWindowAttr(),
-                            getBlockAttr(), getScaleAttr(), /*lse=*/true);
-    y.replaceAllUsesWith(saving.getY());
-    y = saving.getY();
-    lse = saving.getLseOut();
-    g.sums[y] = dy;
-    if (g.wanted(getY()))
-      g.wanting.insert(y);
-  }
-  auto d = AttentionGradOp::create(g, l, getQ(), getK(), getV(), y, lse, dy,
-                                   getCausal(), getWindowAttr(), getBlockAttr(),
-                                   getScaleAttr());
-  g.add(l, getQ(), d.getDq());
-  g.add(l, getK(), d.getDk());
-  g.add(l, getV(), d.getDv());
-  return success();
+GRADIENT(MaxOp) {
+  Rule r(g, *this);
+  return differentiateExtremum(r, getA(), getB(), r.lt(getA(), getB()));
 }
-NONE(AttentionGradOp)
-GRADIENT(RopeOp) {
-  g.add(getLoc(), getX(),
-        RopeOp::create(g, getLoc(), g.of(getY()), Value(), getTheta(),
-                       getPairs(), !getInverse()));
-  return success();
-}
-LATER(ConvOp) LATER(SelectiveScanOp) GRADIENT(EmbedOp) {
-  g.add(getLoc(), getTable(),
-        ScatterAddOp::create(g, getLoc(), getIds(), g.of(getY()),
-                             type(getTable()).dim(0)));
-  return success();
-}
-NONE(AppendOp)
-NONE(PickOp)
-NONE(AtStartOp) NONE(ScatterAddOp) NONE(OneHotOp) NONE(PositionsOp)
-    GRADIENT(ReshapeOp) {
-  ArrayRef<DimAttr> s = type(getX()).getShape();
-  SmallVector<Attribute> to(s.begin(), s.end());
-  g.add(getLoc(), getX(),
-        ReshapeOp::create(g, getLoc(), g.of(getY()), g.getArrayAttr(to)));
-  return success();
-}
-LATER(SplitOp) LATER(ConcatOp) LATER(ShiftOp) GRADIENT(PatchOp) {
-  g.add(getLoc(), getX(),
-        UnpatchOp::create(g, getLoc(), g.of(getY()), getBy()));
-  return success();
-}
-GRADIENT(UnpatchOp) {
-  g.add(getLoc(), getX(), PatchOp::create(g, getLoc(), g.of(getY()), getBy()));
-  return success();
+
+//===----------------------------------------------------------------------===//
+// None, or none that can be had
+//===----------------------------------------------------------------------===//
+
+NO_GRADIENT(RoundOp)
+NO_GRADIENT(StopGradientOp)
+NO_GRADIENT(IsFiniteOp)
+NO_GRADIENT(LtOp)
+NO_GRADIENT(LeOp)
+NO_GRADIENT(EqOp)
+NO_GRADIENT(FillOp)
+NO_GRADIENT(QuantizeOp)
+NO_GRADIENT(DequantizeOp)
+
+/// Backward needs forward's mask again, and a mask has no name by which it
+/// could be drawn twice.
+GRADIENT(DropoutOp) {
+  return emitOpError("cannot be differentiated: its mask cannot be repeated");
 }

@@ -457,7 +457,8 @@ RULE(EinsumOp) {
 RULE(ScatterAddOp) {
   GraphTensorType x = type(op.getX());
   types.push_back(
-      GraphTensorType::get(ctx, {op.getRows(), x.dim(-1)}, x.getElement()));
+      GraphTensorType::get(ctx, {op.getRows(), x.dim(-1)},
+                           op.getInto() ? *op.getInto() : x.getElement()));
   return success();
 }
 RULE(OneHotOp) {

@@ -164,8 +164,10 @@ def BB_EmbedOp : BB_GraphOp<"embed", "ids table"> {
   let arguments = (ins BB_Tensor:$ids, BB_Tensor:$table);
   let results = (outs BB_Tensor:$y);
 }
-def BB_ScatterAddOp : BB_GraphOp<"scatter_add", "ids x | rows:dim"> {
-  let arguments = (ins BB_Tensor:$ids, BB_Tensor:$x, BB_Dim:$rows);
+def BB_ScatterAddOp : BB_GraphOp<"scatter_add", "ids x | rows:dim into:element"> {
+  let summary = "Row i of the result sums the rows of `x` whose id is i";
+  let arguments = (ins BB_Tensor:$ids, BB_Tensor:$x, BB_Dim:$rows,
+      OptionalAttr<TypeAttr>:$into);
   let results = (outs BB_Tensor:$y);
 }
 def BB_OneHotOp : BB_GraphOp<"one_hot", "ids | of:dim"> {

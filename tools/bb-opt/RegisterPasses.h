@@ -4,7 +4,9 @@
 #include "dialects/bb/BBOps.h"
 #include "dialects/tile/TileOps.h"
 #include "mlir/Transforms/Passes.h"
+#include "passes/differentiate/Differentiate.h"
 #include "passes/instantiate/Instantiate.h"
+#include "passes/quantize/Quantize.h"
 
 namespace bitbyte {
 
@@ -12,6 +14,8 @@ inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
   registry.insert<bb::BBDialect, tile::TileDialect>();
 
   bb::registerInstantiatePass();
+  bb::registerQuantizePass();
+  bb::registerDifferentiatePass();
 
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
