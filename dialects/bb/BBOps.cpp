@@ -143,6 +143,7 @@ ParseResult bitbyte::bb::parseBySyntax(OpAsmParser &p, StringRef text,
   }
   if (segments)
     out.attrs.append("operandSegmentSizes", b.getDenseI32ArrayAttr(sizes));
+  out.recompute = succeeded(p.parseOptionalKeyword("recompute"));
   if (succeeded(p.parseOptionalColon()))
     do {
       Type t;
@@ -200,6 +201,8 @@ void bitbyte::bb::printGraphOp(OpAsmPrinter &p, Operation *op, StringRef text) {
     } else
       printExpr(p.getStream(), a);
   }
+  if (op->hasAttr("recompute"))
+    p << " recompute";
   Operation *parent = op->getParentOp();
   if (op->getNumOperands() &&
       !(parent && isa<ProgramOp, BlockOp, RepeatOp, IfOp>(parent))) {

@@ -54,6 +54,7 @@ struct ParsedGraphOp {
   Names names;
   mlir::NamedAttrList attrs;
   llvm::SmallVector<mlir::Type> given;
+  bool recompute = false; ///< equals an earlier op, and stays apart from it
 };
 mlir::ParseResult parseBySyntax(mlir::OpAsmParser &p, llvm::StringRef syntax,
                                 bool segments, ParsedGraphOp &out);
@@ -91,6 +92,8 @@ mlir::ParseResult parseGraphOp(mlir::OpAsmParser &p,
                                     state.operands, dict, props, {}, types)))
     return failure();
   state.addTypes(types);
+  if (parsed.recompute)
+    state.addAttribute("recompute", p.getBuilder().getUnitAttr());
   if (auto [n, k] = p.getResultName(0); !n.empty() && !isdigit(n[0]))
     state.location = NameLoc::get(StringAttr::get(ctx, n), state.location);
   TypeScope::defineResults(p, types);

@@ -4,6 +4,7 @@
 #include "passes/differentiate/Backward.h"
 #include "passes/differentiate/Groups.h"
 #include "passes/differentiate/Programs.h"
+#include "passes/differentiate/Recompute.h"
 #include "passes/differentiate/Shadows.h"
 #include "passes/differentiate/Update.h"
 
@@ -51,7 +52,7 @@ static FailureOr<Derived> startMicro(ProgramOp score, Operation *after) {
 
 /// Adds the gradients to their states and returns the loss. Each is added where
 /// it is made, so that nothing of it lives longer.
-static void finishMicro(Derived &micro) {
+static void finishMicro(Derived &micro, int64_t memoryBudget) {
   auto model = micro.program->getParentOfType<ModelOp>();
   OpBuilder b(micro.program.getContext());
   for (auto &[name, gradient] : micro.backward.gradients) {
@@ -63,6 +64,8 @@ static void finishMicro(Derived &micro) {
   }
   setResults(micro.program, micro.backward.loss, {"loss"});
   simplify(micro.program);
+  if (memoryBudget > 0)
+    recompute(micro.program, memoryBudget);
 }
 
 /// A copy of `score` whose loss is the mean of the nats.
@@ -153,7 +156,7 @@ static LogicalResult differentiateModel(ModelOp model,
         makeSlices(group, "gradient", StateKind::Gradient,
                    Float32Type::get(model.getContext()), /*saved=*/false);
     for (Derived &micro : micros)
-      finishMicro(micro);
+      finishMicro(micro, options.memoryBudget);
     update = addUpdate(model, groups, *optimizer);
   }
   for (Derived &program : gradients)
@@ -180,6 +183,7 @@ struct Differentiate : bb::impl::DifferentiatePassBase<Differentiate> {
     options.gradients = gradients;
     options.optimizer = optimizer;
     options.optimizerFile = optimizerFile;
+    options.memoryBudget = memoryBudget;
     if (failed(bb::differentiate(getOperation(), options)))
       signalPassFailure();
   }

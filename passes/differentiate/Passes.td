@@ -15,6 +15,10 @@ def DifferentiatePass : Pass<"bb-differentiate", "mlir::ModuleOp"> {
     Gradients are made by the ops' own rules (`DifferentiableOpInterface`); the
     pass knows no op of the graph by name but `attention`, whose forward form
     keeps its row sums for the backward one.
+
+    With a memory budget, the backward half computes activations again instead
+    of keeping them, by an estimate on the graph. Such ops carry the mark
+    `recompute`: they equal earlier ops and must stay apart from them.
   }];
   let dependentDialects = ["BBDialect"];
   let options = [
@@ -26,5 +30,7 @@ def DifferentiatePass : Pass<"bb-differentiate", "mlir::ModuleOp"> {
            "Name of the optimizer's block">,
     Option<"optimizerFile", "optimizer-file", "std::string", "\"\"",
            "Spec file that holds the optimizer's block">,
+    Option<"memoryBudget", "memory-budget", "int64_t", "0",
+           "Bytes that micro's activations should fit; 0: no bound">,
   ];
 }
