@@ -148,16 +148,26 @@ private:
     return makeProgram(model, "update", names);
   }
 
-  /// sqrt(sum of squares) over all gradients, group by group in index order.
+  /// sqrt(sum of squares) over all gradients, in a fixed order: within each
+  /// row of the flat state, then over the rows, then over the groups. Rows let
+  /// many workers share the first sum.
   Value globalNorm(ArrayRef<ParameterGroup> groups) {
     Value total;
     for (const ParameterGroup &group : groups) {
-      Value squares = SquareOp::create(b, loc, read("gradient", group));
-      ArrayAttr axis = b.getArrayAttr({DimAttr::get(b.getContext(), 0)});
-      Value sum = ReduceOp::create(b, loc, squares, "sum", axis, false);
+      ArrayAttr rows = dims({group.elements / kSliceAlign, kSliceAlign});
+      Value flat = read("gradient", group);
+      Value x = ReshapeOp::create(b, loc, flat, rows);
+      Value squares = SquareOp::create(b, loc, x);
+      Value perRow = ReduceOp::create(b, loc, squares, "sum", dims({1}), false);
+      Value sum = ReduceOp::create(b, loc, perRow, "sum", dims({0}), false);
       total = total ? AddOp::create(b, loc, total, sum).getResult() : sum;
     }
     return SqrtOp::create(b, loc, total);
+  }
+  ArrayAttr dims(ArrayRef<int64_t> values) {
+    return b.getArrayAttr(llvm::map_to_vector(values, [&](int64_t value) {
+      return Attribute(DimAttr::get(b.getContext(), value));
+    }));
   }
 
   /// min(1, clip / (norm + 1e-6)); 1 where clip is 0 or less.

@@ -16,11 +16,13 @@ bb.model @m() {
 
 // CHECK: program @update(%lr: f32[], %beta1: f32[], %one_minus_beta1: f32[], %beta2: f32[], %one_minus_beta2: f32[], %eps: f32[], %decay: f32[], %rate1: f32[], %rate2: f32[], %clip: f32[]) -> f32[] as "grad_norm", i32[] as "ok" {
 // CHECK: %[[G0:.*]] = read @gradient.decay f32[256]
-// CHECK: %[[SQ0:.*]] = square %[[G0]]
-// CHECK: %[[SUM0:.*]] = reduce %[[SQ0]] by sum axes [0]
+// CHECK: %[[ROWS0:.*]] = reshape %[[G0]] to [1, 256]
+// CHECK: %[[SQ0:.*]] = square %[[ROWS0]]
+// CHECK: %[[PART0:.*]] = reduce %[[SQ0]] by sum axes [1]
+// CHECK: %[[SUM0:.*]] = reduce %[[PART0]] by sum axes [0]
 // CHECK: %[[G1:.*]] = read @gradient.no_decay f32[256]
-// CHECK: %[[SQ1:.*]] = square %[[G1]]
-// CHECK: %[[SUM1:.*]] = reduce %[[SQ1]] by sum axes [0]
+// CHECK: %[[PART1:.*]] = reduce %{{.*}} by sum axes [1]
+// CHECK: %[[SUM1:.*]] = reduce %[[PART1]] by sum axes [0]
 // CHECK: %[[TOTAL:.*]] = add %[[SUM0]], %[[SUM1]]
 // CHECK: %[[NORM:.*]] = sqrt %[[TOTAL]]
 // CHECK: %[[OK:.*]] = is_finite %[[NORM]]
