@@ -6,6 +6,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/differentiate/Differentiate.h"
 #include "passes/instantiate/Instantiate.h"
+#include "passes/lower/ToX86.h"
 #include "passes/quantize/Quantize.h"
 
 namespace bitbyte {
@@ -16,6 +17,7 @@ inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
   bb::registerInstantiatePass();
   bb::registerQuantizePass();
   bb::registerDifferentiatePass();
+  tile::registerToX86Pass();
 
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();

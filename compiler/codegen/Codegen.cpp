@@ -1,0 +1,182 @@
+//===- Codegen.cpp - Tile kernels to machine code -------------------------===//
+#include "compiler/codegen/Codegen.h"
+
+#include "compiler/codegen/KernelCache.h"
+#include "compiler/codegen/Link.h"
+#include "compiler/codegen/Machine.h"
+#include "dialects/tile/KernelTarget.h"
+#include "passes/lower/ToX86.h"
+
+#include "mlir/IR/Threading.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/IR/LLVMContext.h"
+#include "llvm/IR/Module.h"
+#include "llvm/Support/xxhash.h"
+#include "llvm/TargetParser/Host.h"
+
+using namespace mlir;
+
+namespace bitbyte::codegen {
+
+/// Part of every cache key: to be raised when Machine.cpp makes other code of
+/// the same LLVM IR.
+static constexpr llvm::StringLiteral generation = "1 LLVM " LLVM_VERSION_STRING;
+
+std::string hostTarget() {
+  llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();
+  auto has = [&](llvm::StringRef name) { return features.lookup(name); };
+  if (!has("avx2") || !has("fma") || !has("f16c") || !has("bmi2"))
+    return "";
+  if (!has("avx512f") || !has("avx512bw") || !has("avx512vl") ||
+      !has("avx512dq"))
+    return "cpu-v3";
+  return has("avx512bf16") ? "cpu-v4bf16" : "cpu-v4";
+}
+
+namespace {
+
+/// One kernel on its way.
+struct Job {
+  tile::KernelOp kernel;
+  Kernel result;
+  std::string code; ///< object or assembly
+};
+
+/// What all jobs share.
+struct Work {
+  const tile::KernelTarget &target;
+  const KernelCache &cache;
+  bool assembly;
+};
+
+} // namespace
+
+static LogicalResult report(tile::KernelOp kernel, llvm::Error error) {
+  return kernel.emitError() << llvm::toString(std::move(error));
+}
+
+static LogicalResult run(Job &job, const Work &work) {
+  // A module of its own: jobs run side by side.
+  Location loc = job.kernel.getLoc();
+  OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
+  OpBuilder builder(module->getBodyRegion());
+  auto kernel = cast<tile::KernelOp>(builder.clone(*job.kernel));
+  LLVM::LLVMFuncOp function = tile::lowerKernel(kernel, "f", work.target);
+  if (!function)
+    return failure();
+  job.result.scratchBytes =
+      function->getAttrOfType<IntegerAttr>("tile.scratch_bytes").getInt();
+  function->removeAttr("tile.scratch_bytes");
+  kernel.erase();
+
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> code =
+      translateModuleToLLVMIR(*module, context, "kernel");
+  if (!code)
+    return job.kernel.emitError("has no translation to LLVM IR");
+  module = {};
+  llvm::Expected<Machine> machine = Machine::create(work.target);
+  if (!machine)
+    return report(job.kernel, machine.takeError());
+  machine->prepare(*code);
+
+  // The key covers the whole way down to here, whatever the lowering does.
+  std::string text = (generation + "\n").str();
+  llvm::raw_string_ostream stream(text);
+  code->print(stream, nullptr);
+  llvm::XXH128_hash_t hash =
+      llvm::xxh3_128bits(llvm::arrayRefFromStringRef(text));
+  std::string key = llvm::utohexstr(hash.high64, /*LowerCase=*/true, 16) +
+                    llvm::utohexstr(hash.low64, /*LowerCase=*/true, 16);
+  llvm::StringRef anchor = job.kernel.getAnchor().value_or("kernel");
+  job.result.symbol = (anchor + "_" + key).str();
+  for (char &c : job.result.symbol)
+    if (!llvm::isAlnum(c))
+      c = '_';
+  // The anchor is in the object, so it is in the key.
+  key += "_" + llvm::utohexstr(llvm::xxh3_64bits(anchor), /*LowerCase=*/true);
+
+  if (!work.assembly)
+    if (std::optional<std::string> object = work.cache.find(key)) {
+      job.code = std::move(*object);
+      return success();
+    }
+  code->getFunction("f")->setName(job.result.symbol);
+  machine->optimize(*code);
+  llvm::Expected<std::string> emitted = machine->emit(*code, work.assembly);
+  if (!emitted)
+    return report(job.kernel, emitted.takeError());
+  job.code = std::move(*emitted);
+  if (!work.assembly)
+    work.cache.insert(key, job.code);
+  return success();
+}
+
+static FailureOr<std::vector<Job>> runAll(ArrayRef<tile::KernelOp> kernels,
+                                          const Options &options,
+                                          bool assembly) {
+  std::vector<Job> jobs;
+  for (tile::KernelOp kernel : kernels)
+    jobs.push_back({kernel, {}, {}});
+  if (jobs.empty())
+    return jobs;
+  MLIRContext *context = jobs.front().kernel.getContext();
+  std::optional<tile::KernelTarget> target =
+      tile::KernelTarget::named(options.target);
+  if (!target) {
+    jobs.front().kernel.emitError("there is no CPU target `")
+        << options.target << "`";
+    return failure();
+  }
+  DialectRegistry registry;
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  context->appendDialectRegistry(registry);
+  context->loadDialect<LLVM::LLVMDialect>();
+
+  KernelCache cache(options.cacheDirectory);
+  Work work{*target, cache, assembly};
+  if (failed(failableParallelForEach(context, jobs,
+                                     [&](Job &job) { return run(job, work); })))
+    return failure();
+  return jobs;
+}
+
+FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
+                           const Options &options) {
+  FailureOr<std::vector<Job>> jobs = runAll(kernels, options, false);
+  if (failed(jobs))
+    return failure();
+  Library library;
+  if (jobs->empty())
+    return library;
+  std::vector<std::string> objects;
+  llvm::StringSet<> symbols;
+  for (Job &job : *jobs) {
+    if (symbols.insert(job.result.symbol).second)
+      objects.push_back(std::move(job.code));
+    library.kernels.push_back(std::move(job.result));
+  }
+  llvm::Expected<std::vector<char>> bytes = linkSharedLibrary(objects);
+  if (!bytes)
+    return report(kernels.front(), bytes.takeError());
+  library.bytes = std::move(*bytes);
+  return library;
+}
+
+FailureOr<std::vector<std::string>>
+emitAssembly(ArrayRef<tile::KernelOp> kernels, const Options &options) {
+  FailureOr<std::vector<Job>> jobs = runAll(kernels, options, true);
+  if (failed(jobs))
+    return failure();
+  std::vector<std::string> texts;
+  for (Job &job : *jobs)
+    texts.push_back(std::move(job.code));
+  return texts;
+}
+
+} // namespace bitbyte::codegen

@@ -1,0 +1,119 @@
+//===- Machine.cpp - One LLVM module to x86 code --------------------------===//
+#include "compiler/codegen/Machine.h"
+
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/CommandLine.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/Target/TargetOptions.h"
+
+#include <mutex>
+
+extern "C" {
+void LLVMInitializeX86TargetInfo();
+void LLVMInitializeX86Target();
+void LLVMInitializeX86TargetMC();
+void LLVMInitializeX86AsmPrinter();
+}
+
+namespace bitbyte::codegen {
+
+/// Sets an option of LLVM that has no other interface.
+static void setOption(llvm::StringRef name, llvm::StringRef value) {
+  auto &options = llvm::cl::getRegisteredOptions();
+  auto found = options.find(name);
+  if (found != options.end() && found->second->getNumOccurrences() == 0)
+    found->second->addOccurrence(0, name, value);
+}
+
+static void initialize() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    LLVMInitializeX86TargetInfo();
+    LLVMInitializeX86Target();
+    LLVMInitializeX86TargetMC();
+    LLVMInitializeX86AsmPrinter();
+    // The machine scheduler hoists the broadcasts of an unrolled product out of
+    // their steps, and spills a hundred registers for it.
+    setOption("enable-misched", "false");
+  });
+}
+
+Machine::Machine(std::unique_ptr<llvm::TargetMachine> machine)
+    : machine(std::move(machine)) {}
+Machine::Machine(Machine &&) = default;
+Machine::~Machine() = default;
+
+llvm::Expected<Machine> Machine::create(const tile::KernelTarget &target) {
+  initialize();
+  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  std::string error;
+  const llvm::Target *x86 = llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!x86)
+    return llvm::createStringError(error);
+  // Wide registers are wanted where tiles are made for them.
+  llvm::StringRef cpu = target.lanes == 16 ? "x86-64-v4" : "x86-64-v3";
+  llvm::StringRef features = target.hasBf16 ? "-prefer-256-bit,+avx512bf16"
+                             : target.lanes == 16 ? "-prefer-256-bit"
+                                                  : "";
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard; // `contract` decides
+  std::unique_ptr<llvm::TargetMachine> machine(x86->createTargetMachine(
+      triple, cpu, features, options, llvm::Reloc::PIC_, {},
+      llvm::CodeGenOptLevel::Default));
+  if (!machine)
+    return llvm::createStringError("LLVM has no machine for " + cpu);
+  return Machine(std::move(machine));
+}
+
+void Machine::prepare(llvm::Module &module) {
+  module.setTargetTriple(machine->getTargetTriple());
+  module.setDataLayout(machine->createDataLayout());
+  for (llvm::Function &function : module) {
+    if (function.isDeclaration())
+      continue;
+    function.addFnAttr("target-cpu", machine->getTargetCPU());
+    function.addFnAttr("target-features", machine->getTargetFeatureString());
+    function.addFnAttr("min-legal-vector-width", "512");
+    function.addFnAttr("prefer-vector-width", "512");
+    function.addFnAttr(llvm::Attribute::NoUnwind);
+    // Kernels run with subnormals flushed.
+    function.addFnAttr("denormal-fp-math", "preserve-sign,preserve-sign");
+  }
+}
+
+void Machine::optimize(llvm::Module &module) {
+  llvm::LoopAnalysisManager lam;
+  llvm::FunctionAnalysisManager fam;
+  llvm::CGSCCAnalysisManager cgam;
+  llvm::ModuleAnalysisManager mam;
+  llvm::PassBuilder builder(machine.get());
+  builder.registerModuleAnalyses(mam);
+  builder.registerCGSCCAnalyses(cgam);
+  builder.registerFunctionAnalyses(fam);
+  builder.registerLoopAnalyses(lam);
+  builder.crossRegisterProxies(lam, fam, cgam, mam);
+  // The code is vectors already, and loops are unrolled as they should be: what
+  // is left is tidying. The full pipeline takes four times as long.
+  llvm::ModulePassManager passes;
+  llvm::cantFail(builder.parsePassPipeline(
+      passes, "function(early-cse<memssa>,instcombine,simplifycfg,"
+              "loop-mssa(licm),gvn,instcombine,simplifycfg,adce)"));
+  passes.run(module, mam);
+}
+
+llvm::Expected<std::string> Machine::emit(llvm::Module &module, bool assembly) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  llvm::legacy::PassManager passes;
+  auto type = assembly ? llvm::CodeGenFileType::AssemblyFile
+                       : llvm::CodeGenFileType::ObjectFile;
+  if (machine->addPassesToEmitFile(passes, stream, nullptr, type))
+    return llvm::createStringError("LLVM cannot emit x86 code here");
+  passes.run(module);
+  return std::string(bytes.begin(), bytes.end());
+}
+
+} // namespace bitbyte::codegen

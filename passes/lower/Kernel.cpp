@@ -1,0 +1,234 @@
+//===- Kernel.cpp - The function around a program, and its control flow ---===//
+#include "passes/lower/KernelLowering.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+
+namespace bitbyte::tile {
+
+Type loweredScalar(Type type) {
+  Builder builder(type.getContext());
+  if (type.isIndex())
+    return builder.getI64Type();
+  if (type.isBF16() || type.isF16())
+    return builder.getIntegerType(16);
+  if (isa<IntegerType>(type))
+    return builder.getIntegerType(type.getIntOrFloatBitWidth());
+  return type;
+}
+
+Type memoryScalar(Type type) {
+  Type lowered = loweredScalar(type);
+  return lowered.isInteger(1) ? Builder(type.getContext()).getIntegerType(8)
+                              : lowered;
+}
+
+KernelLowering::KernelLowering(KernelOp kernel, const KernelTarget &target)
+    : kernel(kernel), target(target), scratchPlan(planScratch(kernel)),
+      emit(OpBuilder(kernel), kernel.getLoc()) {}
+
+//===-- Values
+//-------------------------------------------------------------===//
+
+Registers KernelLowering::valuesOf(ValueRange values) {
+  Registers result;
+  for (Value value : values)
+    llvm::append_range(result, lowered.find(value)->second);
+  return result;
+}
+
+void KernelLowering::bind(ValueRange values, ValueRange all) {
+  for (Value value : values) {
+    size_t count = typesOf(value.getType()).size();
+    lowered[value] = Registers(all.take_front(count));
+    all = all.drop_front(count);
+  }
+}
+
+SmallVector<Type> KernelLowering::typesOf(TypeRange types) {
+  SmallVector<Type> result;
+  for (Type type : types) {
+    if (isa<BufType>(type)) {
+      result.push_back(emit.pointer());
+    } else if (auto tile = dyn_cast<RegType>(type)) {
+      Distribution digits = tile.spell();
+      result.append(
+          digits.registers(),
+          vectorOf(loweredScalar(tile.getElementType()), digits.lanes()));
+    } else {
+      result.push_back(loweredScalar(type));
+    }
+  }
+  return result;
+}
+
+//===-- The function
+//-------------------------------------------------------===//
+
+LLVM::LLVMFuncOp KernelLowering::run(StringRef name) {
+  Type pointer = emit.pointer(), i64 = emit.integer(64);
+  auto type =
+      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(kernel.getContext()),
+                                  {pointer, pointer, pointer, i64, i64});
+  function = LLVM::LLVMFuncOp::create(emit.builder, emit.loc, name, type);
+  Builder attributes(kernel.getContext());
+  function->setAttr("tile.scratch_bytes",
+                    attributes.getI64IntegerAttr(scratchPlan.bytes));
+  function.setNoUnwind(true);
+  for (unsigned i : {0, 1, 2}) {
+    function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(),
+                        attributes.getUnitAttr());
+    function.setArgAttr(i, LLVM::LLVMDialect::getNoCaptureAttrName(),
+                        attributes.getUnitAttr());
+  }
+
+  Block *entry = function.addEntryBlock(emit.builder);
+  emit.builder.setInsertionPointToStart(entry);
+  Value buffers = entry->getArgument(0);
+  scratch = entry->getArgument(2);
+  Value begin = entry->getArgument(3), end = entry->getArgument(4);
+  for (BlockArgument argument : kernel.getBody().getArguments()) {
+    Value slot = emit.move(buffers, {}, argument.getArgNumber(), 8);
+    lowered[argument] = {emit.load(pointer, slot, 8)};
+  }
+
+  // for (program = begin; program < end; ++program) { ... }
+  Block *body = addBlock(i64), *exit = addBlock({});
+  jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, begin, end), body, begin, exit,
+         {});
+  emit.builder.setInsertionPointToEnd(body);
+  program = body->getArgument(0);
+  if (failed(lowerBlock(kernel.getBody().front()))) {
+    function.erase();
+    return {};
+  }
+  Value next = emit.add(program, emit.i64(1));
+  jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, end), body, next, exit, {});
+  emit.builder.setInsertionPointToEnd(exit);
+  LLVM::ReturnOp::create(emit.builder, emit.loc, ValueRange());
+  return function;
+}
+
+//===-- Control
+//------------------------------------------------------------===//
+
+Block *KernelLowering::addBlock(TypeRange arguments) {
+  auto *block = new Block();
+  for (Type type : arguments)
+    block->addArgument(type, emit.loc);
+  function.getBody().push_back(block);
+  return block;
+}
+
+void KernelLowering::jump(Block *to, ValueRange arguments) {
+  LLVM::BrOp::create(emit.builder, emit.loc, arguments, to);
+}
+
+void KernelLowering::jumpIf(Value condition, Block *then,
+                            ValueRange thenArguments, Block *otherwise,
+                            ValueRange otherArguments) {
+  LLVM::CondBrOp::create(emit.builder, emit.loc, condition, then, thenArguments,
+                         otherwise, otherArguments);
+}
+
+LogicalResult KernelLowering::lowerBlock(Block &block) {
+  for (Operation &op : block.without_terminator()) {
+    emit.loc = op.getLoc();
+    if (failed(lower(&op)))
+      return failure();
+  }
+  return success();
+}
+
+LogicalResult KernelLowering::lower(Operation *op) {
+  return TypeSwitch<Operation *, LogicalResult>(op)
+      .Case<AllocOp, ViewOp, LoadOp, StoreOp, LoadScalarOp, StoreScalarOp,
+            GatherOp, SplatOp, IotaOp, BroadcastOp, MapOp, ReduceOp, RelayoutOp,
+            MmaOp, scf::ForOp, scf::IfOp>(
+          [&](auto typed) { return lower(typed); })
+      .Case([&](ProgramIdOp id) {
+        lowered[id] = {program};
+        return success();
+      })
+      .Default([&](Operation *other) -> LogicalResult {
+        for (Value operand : other->getOperands())
+          if (!lowered.contains(operand))
+            return other->emitOpError("uses a value that a CPU kernel does not "
+                                      "have");
+        Value result;
+        if (other->getNumResults() == 1 && other->getNumRegions() == 0)
+          result = lowerScalar(other, valuesOf(other->getOperands()), 0);
+        if (!result)
+          return other->emitOpError("cannot be lowered in a CPU kernel");
+        lowered[other->getResult(0)] = {result};
+        return success();
+      });
+}
+
+LogicalResult KernelLowering::lower(scf::ForOp op) {
+  for (Type type : op.getResultTypes())
+    if (isa<BufType>(type))
+      return op.emitOpError("cannot carry a buffer; take a tile.view inside");
+  Value low = valuesOf(op.getLowerBound())[0];
+  Value high = valuesOf(op.getUpperBound())[0];
+  Value step = valuesOf(op.getStep())[0];
+  Registers carried{low};
+  llvm::append_range(carried, valuesOf(op.getInitArgs()));
+  SmallVector<Type> types(ValueRange(carried).getTypes());
+
+  // Tested at the end; the test before the first round goes where the bounds
+  // are known.
+  Block *body = addBlock(types);
+  Block *exit = addBlock(ArrayRef(types).drop_front());
+  std::optional<int64_t> first = getConstantIntValue(op.getLowerBound());
+  std::optional<int64_t> last = getConstantIntValue(op.getUpperBound());
+  if (first && last && *first < *last)
+    jump(body, carried);
+  else
+    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, low, high), body, carried, exit,
+           ValueRange(carried).drop_front());
+
+  emit.builder.setInsertionPointToEnd(body);
+  lowered[op.getInductionVar()] = {body->getArgument(0)};
+  bind(op.getRegionIterArgs(), body->getArguments().drop_front());
+  if (failed(lowerBlock(*op.getBody())))
+    return failure();
+  emit.loc = op.getLoc();
+  Value next = LLVM::AddOp::create(emit.builder, emit.loc, body->getArgument(0),
+                                   step, LLVM::IntegerOverflowFlags::nsw);
+  carried.assign({next});
+  llvm::append_range(carried, valuesOf(op.getYieldedValues()));
+  jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, high), body, carried, exit,
+         ValueRange(carried).drop_front());
+
+  emit.builder.setInsertionPointToEnd(exit);
+  bind(op.getResults(), exit->getArguments());
+  return success();
+}
+
+LogicalResult KernelLowering::lower(scf::IfOp op) {
+  Value condition = valuesOf(op.getCondition())[0];
+  Block *then = addBlock({});
+  Block *exit = addBlock(typesOf(op.getResultTypes()));
+  Block *otherwise = op.elseBlock() ? addBlock({}) : exit;
+  jumpIf(condition, then, {}, otherwise, {});
+  auto fill = [&](Block *block, Block *source) -> LogicalResult {
+    emit.builder.setInsertionPointToEnd(block);
+    if (failed(lowerBlock(*source)))
+      return failure();
+    emit.loc = op.getLoc();
+    jump(exit, valuesOf(source->getTerminator()->getOperands()));
+    return success();
+  };
+  if (failed(fill(then, op.thenBlock())) ||
+      (op.elseBlock() && failed(fill(otherwise, op.elseBlock()))))
+    return failure();
+  emit.builder.setInsertionPointToEnd(exit);
+  bind(op.getResults(), exit->getArguments());
+  return success();
+}
+
+} // namespace bitbyte::tile

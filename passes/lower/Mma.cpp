@@ -1,0 +1,117 @@
+//===- Mma.cpp - The micro-kernel of a product ----------------------------===//
+//
+// Rows of b stay in two to four registers, one element of a at a time is
+// broadcast, and every accumulator stays in its register over the whole of K.
+//
+//===----------------------------------------------------------------------===//
+#include "passes/lower/KernelLowering.h"
+
+using namespace mlir;
+
+namespace bitbyte::tile {
+
+/// Steps of K per round of the loop.
+static constexpr int64_t unroll = 4;
+
+LogicalResult KernelLowering::lower(MmaOp op) {
+  auto a = dyn_cast<BufType>(op.getA().getType());
+  auto b = dyn_cast<BufType>(op.getB().getType());
+  RegType type = op.getType();
+  Distribution tile = type.spell();
+  int64_t lanes = tile.lanes();
+  if (!a || !b)
+    return op.emitOpError("on a CPU multiplies buffers; store the tile to "
+                          "scratch first");
+  if (op.getTransposeB() || b.isPanel() || b.getStrides()[1] != 1)
+    return op.emitOpError("on a CPU needs rows of b that are contiguous along "
+                          "N; pack b first");
+  if (!tile.lanesAreRowOf(1))
+    return op.emitOpError("on a CPU needs the accumulator's lanes along N");
+  Type aElement = a.getElementType(), bElement = b.getElementType();
+  auto isFloat = [](Type t) { return t.isF32() || t.isBF16() || t.isF16(); };
+  if (!isFloat(aElement) || !isFloat(bElement))
+    return op.emitOpError("multiplies floats, not ")
+           << aElement << " and " << bElement;
+
+  int64_t m = type.getShape()[0], n = type.getShape()[1]; // [M, N]
+  int64_t k = b.getShape()[0];
+  int64_t aBytes = a.getElementBytes(), bBytes = b.getElementBytes();
+  int64_t bStride = b.getStrides()[0];
+  auto panel = dyn_cast_if_present<PanelAttr>(a.getLayout());
+  if (panel && op.getTransposeA())
+    return op.emitOpError("cannot transpose a panel");
+  // A round of the loop must not leave a panel in its middle.
+  int64_t steps = panel ? panel.getK() : std::min(unroll, k);
+  auto offsetOfA = [&](int64_t row, int64_t step) {
+    Coordinate at =
+        op.getTransposeA() ? Coordinate{step, row} : Coordinate{row, step};
+    return fixedOffset(a, at);
+  };
+  int64_t aPerStep = panel ? a.getShape()[0] // whole columns
+                           : offsetOfA(0, 1);
+
+  auto broadcastA = [&](Value from) {
+    Value bits = emit.load(memoryScalar(aElement), from, aBytes);
+    if (aElement.isF32())
+      return emit.splat(bits, lanes);
+    if (aElement.isBF16()) {
+      // Both halves of every lane hold the element; the upper one is f32's.
+      Value twice =
+          emit.bitcast(emit.integer(32, lanes), emit.splat(bits, 2 * lanes));
+      return emit.bitcast(emit.f32(lanes), emit.shiftLeft(twice, 16));
+    }
+    return emit.splat(widenF16(emit, bits), lanes);
+  };
+  auto round = [&](Value aBase, Value bBase, Registers &accumulators,
+                   int64_t count) {
+    for (int64_t step = 0; step < count; ++step) {
+      SmallVector<Value> columns;
+      for (int64_t column = 0; column < n; column += lanes) {
+        Value from = emit.move(bBase, {}, step * bStride + column, bBytes);
+        Value bits =
+            emit.load(vectorOf(memoryScalar(bElement), lanes), from, bBytes);
+        columns.push_back(widen(bElement, emit.f32(), bits));
+      }
+      for (int64_t row = 0; row < m; ++row) {
+        Value left =
+            broadcastA(emit.move(aBase, {}, offsetOfA(row, step), aBytes));
+        for (int64_t column = 0; column < n; column += lanes) {
+          Value &sum = accumulators[tile.find({row, column})];
+          sum = emit.fma(left, columns[column / lanes], sum);
+        }
+      }
+    }
+  };
+
+  Value aBase = lowered[op.getA()][0], bBase = lowered[op.getB()][0];
+  Registers accumulators = lowered[op.getC()];
+  int64_t rounds = k / steps;
+  if (rounds > 1) {
+    SmallVector<Value> carried{emit.i64(0)};
+    llvm::append_range(carried, accumulators);
+    Block *body = addBlock(ValueRange(carried).getTypes());
+    Block *exit = addBlock(typesOf(type));
+    jump(body, carried);
+    emit.builder.setInsertionPointToEnd(body);
+    Value at = body->getArgument(0); // the step along K
+    Registers inner(ValueRange(body->getArguments().drop_front()));
+    round(emit.move(aBase, emit.mul(at, aPerStep), 0, aBytes),
+          emit.move(bBase, emit.mul(at, bStride), 0, bBytes), inner, steps);
+    Value next = emit.add(at, emit.i64(steps));
+    carried.assign({next});
+    llvm::append_range(carried, inner);
+    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, emit.i64(rounds * steps)),
+           body, carried, exit, inner);
+    emit.builder.setInsertionPointToEnd(exit);
+    accumulators = Registers(ValueRange(exit->getArguments()));
+    aBase = emit.move(aBase, {}, rounds * steps * aPerStep, aBytes);
+    bBase = emit.move(bBase, {}, rounds * steps * bStride, bBytes);
+    round(aBase, bBase, accumulators, k - rounds * steps);
+  } else {
+    round(aBase, bBase, accumulators, k);
+  }
+  lowered[op] = std::move(accumulators);
+  return success();
+}
+
+} // namespace bitbyte::tile

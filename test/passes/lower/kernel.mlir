@@ -1,0 +1,65 @@
+// RUN: bb-opt %s --tile-to-x86 | FileCheck %s
+// RUN: bb-opt %s --tile-to-x86=target=cpu-v3 | FileCheck %s
+// RUN: not bb-opt %s --tile-to-x86=target=cpu-v9 2>&1 | FileCheck %s --check-prefix=LEVEL
+
+// LEVEL: there is no CPU target `cpu-v9`
+
+#row = #tile.dist<reg [2 d0:8], lane [8 d0:1]>
+!row = !tile.reg<16xf32, #row>
+
+// The pointers are loaded once; the loop runs programs begin to end.
+// CHECK-LABEL: llvm.func @whole(
+// CHECK-SAME:    %[[BUFFERS:[^:]*]]: !llvm.ptr {{[^,]*}}, llvm.nocapture}, %{{[^:]*}}: !llvm.ptr {{[^%]*}}, %{{[^:]*}}: !llvm.ptr {{[^%]*}}, %[[BEGIN:[^:]*]]: i64, %[[END:[^:]*]]: i64)
+// CHECK-SAME:    tile.scratch_bytes = 0
+// CHECK:       %[[X:.*]] = llvm.load %[[BUFFERS]]
+// CHECK:       %[[SLOT:.*]] = llvm.getelementptr %[[BUFFERS]][1]
+// CHECK:       %[[Y:.*]] = llvm.load %[[SLOT]]
+// CHECK:       llvm.icmp "slt" %[[BEGIN]], %[[END]]
+// CHECK:       llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<8xf32>
+// CHECK:       llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr -> vector<8xf32>
+// CHECK-COUNT-2: llvm.fmul {{.*}} {fastmathFlags = #llvm.fastmath<contract>}
+// CHECK-COUNT-2: llvm.store {{.*}} : vector<8xf32>
+// CHECK-NOT:   masked
+// CHECK:       llvm.return
+tile.kernel @whole(%x: !tile.buf<64xf32, global>, %y: !tile.buf<64xf32, global>)
+    attributes {programs = 4 : i64} {
+  %p = tile.program_id
+  %c16 = arith.constant 16 : index
+  %at = arith.muli %p, %c16 : index
+  %v = tile.load %x[%at] : !tile.buf<64xf32, global> -> !row
+  %w = tile.map (%v) : (!row) -> !row {
+  ^bb0(%a: f32):
+    %r = arith.mulf %a, %a fastmath<contract> : f32
+    tile.yield %r : f32
+  }
+  tile.store %w, %y[%at] : !row -> !tile.buf<64xf32, global>
+  tile.return
+}
+
+// A constant bound needs no branch: one register is whole, one is cut.
+// CHECK-LABEL: llvm.func @cut
+// CHECK:       llvm.load %{{.*}} -> vector<8xf32>
+// CHECK:       %[[MASK:.*]] = llvm.mlir.constant(dense<[true, true, false, false, false, false, false, false]>
+// CHECK:       llvm.intr.masked.load %{{.*}}, %[[MASK]]
+tile.kernel @cut(%x: !tile.buf<10xf32, global>, %y: !tile.buf<16xf32, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %c10 = arith.constant 10 : index
+  %v = tile.load %x[%c0] bounds [%c10] : !tile.buf<10xf32, global> -> !row
+  tile.store %v, %y[%c0] : !row -> !tile.buf<16xf32, global>
+  tile.return
+}
+
+// Two buffers that never live together share their bytes.
+// CHECK-LABEL: llvm.func @scratch
+// CHECK-SAME:    tile.scratch_bytes = 64
+tile.kernel @scratch(%x: !tile.buf<16xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %v = tile.load %x[%c0] : !tile.buf<16xf32, global> -> !row
+  %a = tile.alloc : !tile.buf<16xf32, scratch>
+  tile.store %v, %a[%c0] : !row -> !tile.buf<16xf32, scratch>
+  %w = tile.load %a[%c0] : !tile.buf<16xf32, scratch> -> !row
+  %b = tile.alloc : !tile.buf<16xf32, scratch>
+  tile.store %w, %b[%c0] : !row -> !tile.buf<16xf32, scratch>
+  tile.return
+}
