@@ -1,0 +1,57 @@
+//===- Device.h - What runs kernels ---------------------------------------===//
+#pragma once
+
+#include "runtime/artifact/Artifact.h"
+#include "runtime/core/Memory.h"
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bitbyte {
+
+/// A block of a device's memory, aligned to 64 bytes; freed with its owner.
+struct DeviceMemory {
+  std::shared_ptr<void> owner;
+  std::byte *data = nullptr; ///< In the device's address space.
+  uint64_t bytes = 0;
+};
+
+/// Not thread-safe. Work is done in the order of the calls; `finish` waits for
+/// it. What programs do was checked when the artifact was opened.
+class Device {
+public:
+  virtual ~Device() = default;
+
+  /// "2 threads"; what a log says beside the target.
+  virtual std::string describe() const = 0;
+  /// The targets that this machine runs, best first.
+  virtual std::vector<std::string> targets() const = 0;
+  virtual MemoryRoom room() const = 0;
+
+  /// Zeroed. NoDevice if there is too little memory.
+  virtual Result<DeviceMemory> allocate(uint64_t bytes) = 0;
+  /// Read-only memory with these bytes, which live as long as the artifact.
+  virtual Result<DeviceMemory> constants(std::span<const std::byte> bytes) = 0;
+
+  /// Makes all kernels of the variant callable. BadInput if the machine code is
+  /// not sound or lacks a symbol.
+  virtual Result<void> load(const Variant &variant,
+                            const std::string &path) = 0;
+  /// Runs a kernel of the loaded variant, by index, over its whole grid.
+  virtual Result<void> launch(uint32_t kernel, std::span<void *const> buffers,
+                              std::span<const int64_t> scalars) = 0;
+
+  virtual Result<void> upload(std::byte *target,
+                              std::span<const std::byte> source) = 0;
+  virtual Result<void> download(std::span<std::byte> target,
+                                const std::byte *source) = 0;
+  virtual Result<void> copy(std::byte *target, const std::byte *source,
+                            uint64_t bytes) = 0;
+  virtual Result<void> zero(std::byte *target, uint64_t bytes) = 0;
+
+  virtual Result<void> finish() = 0;
+};
+
+} // namespace bitbyte

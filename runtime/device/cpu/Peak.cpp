@@ -1,0 +1,77 @@
+#include "runtime/device/cpu/Peak.h"
+
+#include "runtime/device/cpu/CpuMemory.h"
+
+#include <chrono>
+#include <immintrin.h>
+
+namespace bitbyte {
+
+namespace {
+
+double now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+// Twelve independent sums hide the latency of two pipes; the constants keep the
+// values finite and normal.
+__attribute__((target("avx2,fma"))) void multiplyAdd256(int64_t count) {
+  __m256 sums[12], a = _mm256_set1_ps(0.999f), b = _mm256_set1_ps(1e-3f);
+  for (__m256 &sum : sums)
+    sum = _mm256_set1_ps(1);
+  for (int64_t i = 0; i < count; ++i)
+    for (__m256 &sum : sums)
+      asm volatile("vfmadd213ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
+}
+
+__attribute__((target("avx512f"))) void multiplyAdd512(int64_t count) {
+  __m512 sums[12], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
+  for (__m512 &sum : sums)
+    sum = _mm512_set1_ps(1);
+  for (int64_t i = 0; i < count; ++i)
+    for (__m512 &sum : sums)
+      asm volatile("vfmadd213ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+}
+
+} // namespace
+
+double peakFlops(ThreadPool &pool, std::string_view target, int rounds) {
+  bool wide = target.starts_with("cpu-v4");
+  constexpr int64_t count = 100'000;
+  double flopsEach = double(count) * 12 * 2 * (wide ? 16 : 8), best = 0;
+  for (int round = 0; round < rounds; ++round) {
+    double start = now();
+    // Sixteen programs per thread, so that who starts late is made up for.
+    int64_t programs = int64_t(pool.threads()) * 16;
+    pool.run(programs, [&](int, int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i)
+        wide ? multiplyAdd512(count / 16) : multiplyAdd256(count / 16);
+    });
+    best = std::max(best, flopsEach * pool.threads() / (now() - start));
+  }
+  return best;
+}
+
+double peakBandwidth(ThreadPool &pool, int rounds) {
+  constexpr uint64_t bytes = uint64_t(64) << 20, block = uint64_t(1) << 20;
+  auto memory = allocateMemory(bytes);
+  if (!memory)
+    return 0;
+  auto *values = reinterpret_cast<uint64_t *>(memory->data);
+  double best = 0;
+  for (int round = 0; round <= rounds; ++round) {
+    double start = now();
+    pool.run(int64_t(bytes / block), [&](int, int64_t begin, int64_t end) {
+      uint64_t first = uint64_t(begin) * block / 8,
+               last = uint64_t(end) * block / 8;
+      for (uint64_t i = first; i < last; ++i)
+        values[i] += uint64_t(round) + i;
+    });
+    if (round > 0) // the first touches the pages
+      best = std::max(best, 2.0 * double(bytes) / (now() - start));
+  }
+  return best;
+}
+
+} // namespace bitbyte

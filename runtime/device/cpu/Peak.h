@@ -1,0 +1,19 @@
+//===- Peak.h - How fast this machine is at best, measured ----------------===//
+#pragma once
+
+#include "runtime/device/cpu/ThreadPool.h"
+
+#include <string_view>
+
+namespace bitbyte {
+
+/// Multiply-adds (counted as two) in registers with the widest instructions of
+/// a target ("cpu-v3": 256 bits), on all threads, in flop/s: the best of
+/// `rounds`, of about a millisecond each.
+double peakFlops(ThreadPool &pool, std::string_view target, int rounds = 10);
+
+/// Bytes read and written per second when a block far larger than the caches is
+/// updated in place by all threads: the best of `rounds`.
+double peakBandwidth(ThreadPool &pool, int rounds = 3);
+
+} // namespace bitbyte
