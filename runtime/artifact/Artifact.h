@@ -72,9 +72,9 @@ struct State {
 
 struct ImportRule {
   std::string pattern;
-  std::vector<std::string> names;
+  std::vector<std::string> names = {};
   bool transpose = false;
-  std::vector<int64_t> reshape;
+  std::vector<int64_t> reshape = {};
   bool ignore = false;
 };
 

@@ -1,7 +1,7 @@
 //===- Device.h - What runs kernels ---------------------------------------===//
 #pragma once
 
-#include "runtime/artifact/Artifact.h"
+#include "runtime/core/Error.h"
 #include "runtime/core/Memory.h"
 
 #include <memory>
@@ -16,6 +16,20 @@ struct DeviceMemory {
   std::shared_ptr<void> owner;
   std::byte *data = nullptr; ///< In the device's address space.
   uint64_t bytes = 0;
+};
+
+/// A piece of code, and the kernels that are called in it.
+struct CodeModule {
+  std::string_view format; ///< "elf", "ptx", "cubin"
+  std::span<const std::byte> code;
+};
+struct CodeKernel {
+  std::string name, symbol;
+  uint32_t module = 0;
+  uint64_t programs = 0;
+  uint64_t scratchBytes = 0; ///< For each worker.
+  uint64_t work =
+      0; ///< Flops plus bytes moved, 0 if unknown: how long it takes.
 };
 
 /// Not thread-safe. Work is done in the order of the calls; `finish` waits for
@@ -35,11 +49,12 @@ public:
   /// Read-only memory with these bytes, which live as long as the artifact.
   virtual Result<DeviceMemory> constants(std::span<const std::byte> bytes) = 0;
 
-  /// Makes all kernels of the variant callable. BadInput if the machine code is
-  /// not sound or lacks a symbol.
-  virtual Result<void> load(const Variant &variant,
+  /// Makes the kernels callable. BadInput if the machine code is not sound or
+  /// lacks a symbol; `path` is for messages.
+  virtual Result<void> load(std::span<const CodeModule> modules,
+                            std::span<const CodeKernel> kernels,
                             const std::string &path) = 0;
-  /// Runs a kernel of the loaded variant, by index, over its whole grid.
+  /// Runs a loaded kernel, by index, over its whole grid.
   virtual Result<void> launch(uint32_t kernel, std::span<void *const> buffers,
                               std::span<const int64_t> scalars) = 0;
 

@@ -48,6 +48,10 @@ public:
     return variant().program(name);
   }
 
+  /// Allocates all that these programs touch, so that nothing is allocated in a
+  /// loop of them. NoDevice, with the figures, if there is too little memory.
+  virtual Result<void> reserve(std::span<const Program *const> programs) = 0;
+
   /// Runs one program. Every input must be given, at its exact size; outputs
   /// that are not asked for are not copied out. BadInput names what is missing.
   virtual Result<void> run(const Program &program,

@@ -43,7 +43,7 @@ struct LoadOptions {
   /// Take `optimizer.*` along. Absent tensors start at zero, if all are absent.
   bool optimizer = false;
   /// Absent: what the file's metadata says.
-  std::optional<Layout> layout;
+  std::optional<Layout> layout = {};
 };
 
 struct Loaded {

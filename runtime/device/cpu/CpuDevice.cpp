@@ -38,17 +38,19 @@ Result<DeviceMemory> CpuDevice::constants(std::span<const std::byte> bytes) {
 // Kernels
 //===----------------------------------------------------------------------===//
 
-Result<void> CpuDevice::load(const Variant &variant, const std::string &path) {
-  for (const Module &module : variant.modules) {
+Result<void> CpuDevice::load(std::span<const CodeModule> code,
+                             std::span<const CodeKernel> entries,
+                             const std::string &path) {
+  for (const CodeModule &module : code) {
     if (module.format != "elf")
       return fail(ErrorKind::BadInput,
-                  "{}: variant '{}' holds {} code, no machine code", path,
-                  variant.target, module.format);
-    BB_ASSIGN(auto code, MachineCode::load(module.code, path));
-    modules.push_back(std::move(code));
+                  "{}: a CPU runs elf modules, this one is {}", path,
+                  module.format);
+    BB_ASSIGN(auto loaded, MachineCode::load(module.code, path));
+    modules.push_back(std::move(loaded));
   }
   uint64_t scratchBytes = 0;
-  for (const Kernel &kernel : variant.kernels) {
+  for (const CodeKernel &kernel : entries) {
     Loaded loaded;
     loaded.function = reinterpret_cast<Function>(
         modules[kernel.module]->symbol(kernel.symbol));
@@ -58,8 +60,7 @@ Result<void> CpuDevice::load(const Variant &variant, const std::string &path) {
                   kernel.name, kernel.symbol);
     loaded.programs = int64_t(kernel.programs);
     // At a slow core's 8 Gflop/s and 8 GB/s: under 8 microseconds.
-    uint64_t work = kernel.flops + kernel.trafficBytes;
-    loaded.small = work > 0 && work < 64'000;
+    loaded.small = kernel.work > 0 && kernel.work < 64'000;
     kernels.push_back(loaded);
     scratchBytes = std::max(scratchBytes, kernel.scratchBytes);
   }

@@ -19,7 +19,9 @@ public:
   MemoryRoom room() const override { return memoryRoom(); }
   Result<DeviceMemory> allocate(uint64_t bytes) override;
   Result<DeviceMemory> constants(std::span<const std::byte> bytes) override;
-  Result<void> load(const Variant &variant, const std::string &path) override;
+  Result<void> load(std::span<const CodeModule> code,
+                    std::span<const CodeKernel> entries,
+                    const std::string &path) override;
   Result<void> launch(uint32_t kernel, std::span<void *const> buffers,
                       std::span<const int64_t> scalars) override;
   Result<void> upload(std::byte *target,

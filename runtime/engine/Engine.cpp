@@ -1,0 +1,360 @@
+#include "runtime/engine/Engine.h"
+
+#include "runtime/device/cpu/CpuDevice.h"
+#include "runtime/device/cpu/Machine.h"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+namespace bitbyte {
+
+namespace {
+
+constexpr size_t spaceCount = 6;
+constexpr std::string_view spaceNames[spaceCount] = {
+    "arena",          "constants",     "parameters",
+    "training state", "derived state", "caches"};
+
+double now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+class ProgramEngine final : public Engine {
+public:
+  ProgramEngine(std::shared_ptr<const Artifact> artifact,
+                const Variant &variant, std::unique_ptr<Device> device)
+      : theArtifact(std::move(artifact)), theVariant(variant),
+        device(std::move(device)) {}
+
+  Result<void> load() {
+    std::vector<CodeModule> modules;
+    for (const Module &module : theVariant.modules)
+      modules.push_back({module.format, module.code});
+    std::vector<CodeKernel> kernels;
+    for (const Kernel &kernel : theVariant.kernels)
+      kernels.push_back({kernel.name, kernel.symbol, kernel.module,
+                         kernel.programs, kernel.scratchBytes,
+                         kernel.flops + kernel.trafficBytes});
+    BB_TRY(device->load(modules, kernels, theArtifact->path));
+    BB_ASSIGN(memory[size_t(Space::constant)],
+              device->constants(theVariant.constants));
+    return {};
+  }
+
+  const Artifact &artifact() const override { return *theArtifact; }
+  const Variant &variant() const override { return theVariant; }
+  std::string describe() const override {
+    return fmt::format("{}, {}", theVariant.target, device->describe());
+  }
+
+  Result<void> reserve(std::span<const Program *const> programs) override;
+  Result<void> run(const Program &program, std::span<const InputBytes> inputs,
+                   std::span<const OutputBytes> outputs) override;
+  Result<void> readState(std::string_view name,
+                         std::span<std::byte> out) override;
+  Result<void> writeState(std::string_view name,
+                          std::span<const std::byte> in) override;
+  Result<void> zeroStates(StateKind kind) override;
+  Result<void> prepare() override;
+
+  void collectStepTimes(bool collect) override { collecting = collect; }
+  std::span<const double> stepSeconds() const override { return seconds; }
+  uint64_t allocatedBytes() const override;
+
+private:
+  /// Bytes that each space needs at least.
+  using Needs = std::array<uint64_t, spaceCount>;
+
+  Result<void> allocate(const Needs &needs, std::string_view what);
+  uint64_t spaceBytes(Space space) const;
+  Result<const State *> findState(std::string_view name, uint64_t bytes);
+  std::byte *at(const Buffer &buffer) const {
+    return memory[size_t(buffer.space)].data + buffer.offset;
+  }
+  Result<void> runStep(const Step &step);
+
+  std::shared_ptr<const Artifact> theArtifact;
+  const Variant &theVariant;
+  std::unique_ptr<Device> device;
+  std::array<DeviceMemory, spaceCount> memory;
+  std::vector<void *> pointers; ///< Of one dispatch; kept to allocate nothing.
+  bool collecting = false;
+  std::vector<double> seconds;
+};
+
+//===----------------------------------------------------------------------===//
+// Memory
+//===----------------------------------------------------------------------===//
+
+uint64_t ProgramEngine::spaceBytes(Space space) const {
+  switch (space) {
+  case Space::arena:
+    return 0; // by program
+  case Space::constant:
+    return theVariant.constants.size();
+  case Space::parameters:
+    return theVariant.parametersBytes;
+  case Space::training:
+    return theVariant.trainingBytes;
+  case Space::derived:
+    return theVariant.derivedBytes;
+  case Space::cache:
+    return theVariant.cacheBytes;
+  }
+  return 0;
+}
+
+/// Calls `visit` with every buffer of a program.
+template <typename Visit>
+void visitBuffers(const Program &program, Visit visit) {
+  for (const Tensor &tensor : program.inputs)
+    visit(tensor.buffer);
+  for (const Tensor &tensor : program.outputs)
+    visit(tensor.buffer);
+  for (const Step &step : program.steps) {
+    if (auto *dispatch = std::get_if<Dispatch>(&step)) {
+      for (const Buffer &buffer : dispatch->buffers)
+        visit(buffer);
+    } else if (auto *copy = std::get_if<Copy>(&step)) {
+      visit(copy->source);
+      visit(copy->target);
+    } else {
+      visit(std::get<Zero>(step).target);
+    }
+  }
+}
+
+Result<void> ProgramEngine::allocate(const Needs &needs,
+                                     std::string_view what) {
+  uint64_t missing = 0;
+  std::string list;
+  for (size_t space = 0; space < spaceCount; ++space)
+    if (needs[space] > memory[space].bytes) {
+      missing += needs[space];
+      list += fmt::format("{}{} {}", list.empty() ? "" : ", ",
+                          spaceNames[space], formatBytes(needs[space]));
+    }
+  if (missing == 0)
+    return {};
+  // The arena holds nothing between programs: it makes room for a larger one.
+  DeviceMemory &arena = memory[size_t(Space::arena)];
+  if (needs[size_t(Space::arena)] > arena.bytes)
+    arena = {};
+  MemoryRoom room = device->room();
+  if (missing > room.bytes)
+    return fail(ErrorKind::NoDevice,
+                "{}: {} needs {} more memory ({}), but {} allows {}: take a "
+                "smaller batch "
+                "or model, or compile with --memory-budget",
+                theArtifact->path, what, formatBytes(missing), list, room.limit,
+                formatBytes(room.bytes));
+  for (size_t space = 0; space < spaceCount; ++space)
+    if (needs[space] > memory[space].bytes) {
+      BB_ASSIGN(memory[space], device->allocate(needs[space]));
+    }
+  return {};
+}
+
+Result<void> ProgramEngine::reserve(std::span<const Program *const> programs) {
+  Needs needs{};
+  std::string names;
+  for (const Program *program : programs) {
+    names += fmt::format("{}'{}'", names.empty() ? "" : ", ", program->name);
+    visitBuffers(*program, [&](const Buffer &buffer) {
+      needs[size_t(buffer.space)] = spaceBytes(buffer.space);
+    });
+  }
+  uint64_t &arena = needs[size_t(Space::arena)];
+  for (const Program *program : programs)
+    arena = std::max(arena, program->arenaBytes);
+  return allocate(needs, fmt::format("running {}", names));
+}
+
+uint64_t ProgramEngine::allocatedBytes() const {
+  uint64_t sum = 0;
+  for (size_t space = 0; space < spaceCount; ++space)
+    if (Space(space) != Space::constant) // in the file
+      sum += memory[space].bytes;
+  return sum;
+}
+
+//===----------------------------------------------------------------------===//
+// Programs
+//===----------------------------------------------------------------------===//
+
+/// The tensor of a program that bytes are given for, at its exact size.
+Result<const Tensor *> match(const Program &program,
+                             std::span<const Tensor> tensors,
+                             std::string_view kind, std::string_view name,
+                             uint64_t bytes) {
+  auto found =
+      std::find_if(tensors.begin(), tensors.end(),
+                   [&](const Tensor &tensor) { return tensor.name == name; });
+  if (found == tensors.end())
+    return fail(ErrorKind::BadInput, "program '{}' has no {} '{}'",
+                program.name, kind, name);
+  if (found->buffer.bytes != bytes)
+    return fail(ErrorKind::BadInput,
+                "{} '{}' of program '{}' has {} bytes, not {}", kind, name,
+                program.name, found->buffer.bytes, bytes);
+  return &*found;
+}
+
+Result<void> ProgramEngine::runStep(const Step &step) {
+  if (auto *dispatch = std::get_if<Dispatch>(&step)) {
+    pointers.clear();
+    for (const Buffer &buffer : dispatch->buffers)
+      pointers.push_back(at(buffer));
+    return device->launch(dispatch->kernel, pointers, dispatch->scalars);
+  }
+  if (auto *copy = std::get_if<Copy>(&step))
+    return device->copy(at(copy->target), at(copy->source), copy->source.bytes);
+  const Buffer &target = std::get<Zero>(step).target;
+  return device->zero(at(target), target.bytes);
+}
+
+Result<void> ProgramEngine::run(const Program &program,
+                                std::span<const InputBytes> inputs,
+                                std::span<const OutputBytes> outputs) {
+  const Program *programs[] = {&program};
+  BB_TRY(reserve(programs));
+  for (const Tensor &tensor : program.inputs) {
+    auto given = [&](const InputBytes &input) {
+      return input.name == tensor.name;
+    };
+    if (auto count = std::count_if(inputs.begin(), inputs.end(), given);
+        count != 1)
+      return fail(ErrorKind::BadInput, "input '{}' of program '{}' is {}",
+                  tensor.name, program.name,
+                  count == 0 ? "missing" : "given twice");
+  }
+  for (const OutputBytes &output : outputs)
+    BB_TRY(match(program, program.outputs, "output", output.name,
+                 output.bytes.size()));
+  for (const InputBytes &input : inputs) {
+    BB_ASSIGN(const Tensor *tensor, match(program, program.inputs, "input",
+                                          input.name, input.bytes.size()));
+    BB_TRY(device->upload(at(tensor->buffer), input.bytes));
+  }
+
+  seconds.clear();
+  double last = collecting ? now() : 0;
+  for (const Step &step : program.steps) {
+    BB_TRY(runStep(step));
+    if (collecting) {
+      BB_TRY(device->finish());
+      double time = now();
+      seconds.push_back(time - last);
+      last = time;
+    }
+  }
+  for (const OutputBytes &output : outputs)
+    BB_TRY(device->download(output.bytes,
+                            at(program.output(output.name)->buffer)));
+  return device->finish();
+}
+
+Result<void> ProgramEngine::prepare() {
+  if (const Program *program = theVariant.program("prepare"))
+    return run(*program, {}, {});
+  return {};
+}
+
+//===----------------------------------------------------------------------===//
+// States
+//===----------------------------------------------------------------------===//
+
+/// The state of this name, in allocated memory.
+Result<const State *> ProgramEngine::findState(std::string_view name,
+                                               uint64_t bytes) {
+  const State *state = theArtifact->state(name);
+  for (const State &derived : theVariant.derived)
+    if (derived.name == name)
+      state = &derived;
+  if (!state)
+    return fail(ErrorKind::BadInput, "{}: there is no state '{}'",
+                theArtifact->path, name);
+  if (state->buffer.bytes != bytes)
+    return fail(ErrorKind::BadInput, "{}: state '{}' has {} bytes, not {}",
+                theArtifact->path, name, state->buffer.bytes, bytes);
+  Needs needs{};
+  needs[size_t(state->buffer.space)] = spaceBytes(state->buffer.space);
+  BB_TRY(allocate(needs, fmt::format("state '{}'", name)));
+  return state;
+}
+
+Result<void> ProgramEngine::readState(std::string_view name,
+                                      std::span<std::byte> out) {
+  BB_ASSIGN(const State *state, findState(name, out.size()));
+  BB_TRY(device->download(out, at(state->buffer)));
+  return device->finish();
+}
+
+Result<void> ProgramEngine::writeState(std::string_view name,
+                                       std::span<const std::byte> in) {
+  BB_ASSIGN(const State *state, findState(name, in.size()));
+  BB_TRY(device->upload(at(state->buffer), in));
+  return device->finish();
+}
+
+Result<void> ProgramEngine::zeroStates(StateKind kind) {
+  for (std::span<const State> states :
+       {std::span<const State>(theArtifact->states),
+        std::span(theVariant.derived)})
+    for (const State &state : states)
+      // What is not allocated yet will be zero; a slice is zeroed with its
+      // whole.
+      if (state.kind == kind && state.sliceOf < 0 &&
+          memory[size_t(state.buffer.space)].data)
+        BB_TRY(device->zero(at(state.buffer), state.buffer.bytes));
+  return device->finish();
+}
+
+//===----------------------------------------------------------------------===//
+// Choosing device and variant
+//===----------------------------------------------------------------------===//
+
+Result<std::unique_ptr<Device>> openDevice(const EngineOptions &options) {
+  if (options.device == "auto" || options.device == "cpu") {
+    BB_ASSIGN(std::unique_ptr<Device> device,
+              CpuDevice::create(options.threads));
+    return device;
+  }
+  if (options.device == "cuda" || options.device == "emu")
+    return fail(
+        ErrorKind::NoDevice,
+        "this bb-run was built without the device '{}': use --device cpu",
+        options.device);
+  return fail(ErrorKind::Usage, "device '{}' is none of auto, cpu, cuda, emu",
+              options.device);
+}
+
+} // namespace
+
+Result<std::unique_ptr<Engine>>
+Engine::create(std::shared_ptr<const Artifact> artifact,
+               const EngineOptions &options) {
+  BB_ASSIGN(std::unique_ptr<Device> device, openDevice(options));
+  std::vector<std::string> targets = device->targets();
+  for (const std::string &target : targets)
+    for (const Variant &variant : artifact->variants)
+      if (variant.target == target) {
+        auto engine = std::make_unique<ProgramEngine>(artifact, variant,
+                                                      std::move(device));
+        BB_TRY(engine->load());
+        return engine;
+      }
+  std::string has;
+  for (const Variant &variant : artifact->variants)
+    has += fmt::format("{}{}", has.empty() ? "" : ", ", variant.target);
+  return fail(ErrorKind::NoDevice,
+              "{}: has code for {}, but this machine ({}) runs {}: compile the "
+              "model with "
+              "bbc --targets {}",
+              artifact->path, has, cpuName(), fmt::join(targets, ", "),
+              targets.front());
+}
+
+} // namespace bitbyte
