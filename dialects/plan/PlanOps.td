@@ -186,7 +186,7 @@ def Plan_DispatchOp : Plan_Op<"dispatch", [HasParent<"ProgramOp">]> {
   let arguments = (ins FlatSymbolRefAttr:$kernel, Plan_BufferArrayAttr:$reads,
                        Plan_BufferArrayAttr:$writes, DefaultValuedAttr<DenseI64ArrayAttr, "{}">:$scalars);
   let assemblyFormat = [{
-    $kernel custom<Places>($reads) `->` custom<Places>($writes)
+    $kernel `` custom<Places>($reads) `->` custom<Places>($writes)
     (`scalars` $scalars^)? attr-dict
   }];
   let hasVerifier = 1;

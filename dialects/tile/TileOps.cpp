@@ -1,8 +1,20 @@
 //===- TileOps.cpp - Text and checks of tile ops --------------------------===//
 #include "dialects/tile/TileOps.h"
 
+#include "dialects/bb/BBText.h"
+
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
+
+/// Takes no text: tells the graph ops around a dispatch the types of its
+/// results, which they print without.
+static mlir::ParseResult parseGraphScope(mlir::OpAsmParser &parser,
+                                         llvm::ArrayRef<mlir::Type> results) {
+  bitbyte::bb::TypeScope::defineResults(parser, results);
+  return mlir::success();
+}
+static void printGraphScope(mlir::OpAsmPrinter &, mlir::Operation *,
+                            mlir::TypeRange) {}
 
 #define GET_OP_CLASSES
 #include "dialects/tile/TileOps.cpp.inc"

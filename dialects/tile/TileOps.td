@@ -69,7 +69,7 @@ def Tile_DispatchOp : Tile_Op<"dispatch",
   let results = (outs Variadic<AnyType>:$outputs);
   let assemblyFormat = [{
     $kernel `(` $inputs `)` (`inplace` $inplace^)? attr-dict `:`
-    functional-type($inputs, $outputs)
+    functional-type($inputs, $outputs) custom<GraphScope>(ref(type($outputs)))
   }];
   let hasVerifier = 1;
 }

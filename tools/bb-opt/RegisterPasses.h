@@ -2,22 +2,25 @@
 #pragma once
 
 #include "dialects/bb/BBOps.h"
+#include "dialects/plan/PlanDialect.h"
 #include "dialects/tile/TileOps.h"
 #include "mlir/Transforms/Passes.h"
 #include "passes/differentiate/Differentiate.h"
 #include "passes/instantiate/Instantiate.h"
 #include "passes/lower/ToX86.h"
+#include "passes/plan/Passes.h"
 #include "passes/quantize/Quantize.h"
 
 namespace bitbyte {
 
 inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
-  registry.insert<bb::BBDialect, tile::TileDialect>();
+  registry.insert<bb::BBDialect, tile::TileDialect, plan::PlanDialect>();
 
   bb::registerInstantiatePass();
   bb::registerQuantizePass();
   bb::registerDifferentiatePass();
   tile::registerToX86Pass();
+  plan::registerPlanPass();
 
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();
