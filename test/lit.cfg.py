@@ -10,6 +10,6 @@ config.test_source_root = os.path.dirname(__file__)
 config.substitutions.append(("%models", os.path.join(config.source_root, "models")))
 config.substitutions.append(("%root", config.source_root))
 config.environment["PATH"] = os.pathsep.join(
-    [config.bb_tools, config.llvm_tools, config.environment["PATH"]]
+    [config.bb_tools, config.bb_test_tools, config.llvm_tools, config.environment["PATH"]]
 )
 config.environment["BITBYTE_CACHE"] = os.path.join(config.test_exec_root, "kernel-cache")

@@ -102,23 +102,47 @@ MappedFile::~MappedFile() {
 // AtomicFile
 //===----------------------------------------------------------------------===//
 
+/// The file that a path means: a rename must not replace a link by a file.
+static std::string behindLinks(const std::string &path) {
+  std::error_code error;
+  if (!std::filesystem::is_symlink(path, error))
+    return path;
+  std::filesystem::path target = std::filesystem::weakly_canonical(path, error);
+  return error ? path : target.string();
+}
+
+/// What is written in place, because it is no file or not ours to replace.
+static bool isDevice(const std::string &path) {
+  struct stat status;
+  bool special = stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) &&
+                 !S_ISDIR(status.st_mode);
+  return special || path.starts_with("/dev/") || path.starts_with("/proc/");
+}
+
 Result<AtomicFile> AtomicFile::create(const std::string &path) {
   AtomicFile file;
   file.path = path;
-  struct stat status;
-  if (stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode)) {
-    if (S_ISDIR(status.st_mode))
-      return fail(ErrorKind::Failed, "{}: cannot write: it is a folder", path);
+  if (path == "-" || path == "/dev/stdout") {
+    // Not opened anew: a redirected file would be written from its beginning.
+    file.descriptor = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+  } else if (isDevice(path)) {
     file.descriptor = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
   } else {
+    file.path = behindLinks(path);
+    if (std::error_code error; std::filesystem::is_directory(file.path, error))
+      return fail(ErrorKind::Failed, "{}: cannot write: it is a folder", path);
     static std::atomic<unsigned> counter = 0;
-    file.temporary = fmt::format("{}.tmp-{}-{}", path, getpid(), counter++);
+    file.temporary =
+        fmt::format("{}.tmp-{}-{}", file.path, getpid(), counter++);
     file.descriptor = ::open(file.temporary.c_str(),
                              O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   }
-  if (file.descriptor < 0)
+  if (file.descriptor < 0) {
+    int error = errno;
+    file.temporary.clear();
     return fail(ErrorKind::Failed, "{}: cannot write: {}", path,
-                systemError(errno));
+                systemError(error));
+  }
   return file;
 }
 

@@ -44,7 +44,8 @@ private:
 };
 
 /// A file that appears whole or not at all: it is written under a temporary
-/// name beside its own, flushed to the disk, and renamed. Pipes and devices are
+/// name beside its own, flushed to the disk, and renamed. A link stays one: the
+/// file behind it is replaced. Standard output ("-"), pipes and devices are
 /// written in place.
 class AtomicFile {
 public:

@@ -5,9 +5,11 @@
 //
 //   void addInfo(CLI::App &app, Action &action) {
 //     auto options = std::make_shared<Options>();
-//     CLI::App *command = addCommand(app, "info", "Shows a file", "bb-run info
-//     s.bba"); command->add_option("FILE", options->path)->required();
-//     command->callback([=, &action] { action = [=] { return info(*options); };
+//     CLI::App *command = addCommand(app, "info", "Shows a file",
+//                                    "bb-run info s.bba");
+//     command->add_option("FILE", options->path, "What to show")->required();
+//     command->callback([=, &action] {
+//       action = [=] { return info(*options); };
 //     });
 //   }
 //
@@ -26,15 +28,19 @@ namespace bitbyte {
 /// What the command line asks for; set by the command that was named.
 using Action = std::function<Result<void>()>;
 
-/// A command in a group of the main help, with an example at its own help's
-/// end.
+/// A command, with examples (a line each) at the end of its help.
 CLI::App *addCommand(CLI::App &app, const std::string &name,
-                     const std::string &what, const std::string &example);
+                     const std::string &what, const std::string &examples);
 /// --device and --threads.
 void addDeviceOptions(CLI::App &command, EngineOptions &options);
 /// Opens the artifact and makes an engine for it.
 Result<std::unique_ptr<Engine>> openEngine(const std::string &artifactPath,
                                            const EngineOptions &options);
+/// The program of this name; a Usage error that lists those there are.
+Result<const Program *> findProgram(const Variant &variant,
+                                    const std::string &name);
+/// "-" as the path of standard input. (For output, AtomicFile knows it.)
+std::string inputPath(const std::string &path);
 
 void addBench(CLI::App &app, Action &action);
 void addDoctor(CLI::App &app, Action &action);

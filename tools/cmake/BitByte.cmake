@@ -25,7 +25,7 @@ find_package(fmt REQUIRED)
 find_package(FlatBuffers REQUIRED CONFIG NAMES FlatBuffers flatbuffers)
 find_package(zstd REQUIRED CONFIG)
 find_package(Threads REQUIRED)
-find_library(BB_XXHASH xxhash REQUIRED)
+find_library(BB_XXHASH NAMES libxxhash.a xxhash REQUIRED)
 
 set(CMAKE_CXX_STANDARD 20)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)

@@ -34,21 +34,40 @@ __attribute__((target("avx512f"))) void multiplyAdd512(int64_t count) {
       asm volatile("vfmadd213ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
 }
 
+// Sixteen lanes of two products each.
+__attribute__((target("avx512f"))) void multiplyAddBf16(int64_t count) {
+  __m512 sums[12], a = _mm512_set1_ps(0.999f), b = _mm512_set1_ps(1e-3f);
+  for (__m512 &sum : sums)
+    sum = _mm512_set1_ps(1);
+  for (int64_t i = 0; i < count; ++i)
+    for (__m512 &sum : sums)
+      asm volatile("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(a), "v"(b));
+}
+
 } // namespace
 
-double peakFlops(ThreadPool &pool, std::string_view target, int rounds) {
-  bool wide = target.starts_with("cpu-v4");
-  constexpr int64_t count = 100'000;
-  double flopsEach = double(count) * 12 * 2 * (wide ? 16 : 8), best = 0;
+double peakFlops(ThreadPool &pool, std::string_view target, bool bf16,
+                 int rounds) {
+  void (*run)(int64_t) = multiplyAdd256;
+  int lanes = 8;
+  if (bf16 && target == "cpu-v4bf16") {
+    run = multiplyAddBf16;
+    lanes = 32;
+  } else if (target.starts_with("cpu-v4")) {
+    run = multiplyAdd512;
+    lanes = 16;
+  }
+  // Sixteen programs per thread, so that who starts late is made up for.
+  constexpr int64_t count = 6'000;
+  int64_t programs = int64_t(pool.threads()) * 16;
+  double flops = double(programs) * double(count) * 12 * 2 * lanes, best = 0;
   for (int round = 0; round < rounds; ++round) {
     double start = now();
-    // Sixteen programs per thread, so that who starts late is made up for.
-    int64_t programs = int64_t(pool.threads()) * 16;
     pool.run(programs, [&](int, int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i)
-        wide ? multiplyAdd512(count / 16) : multiplyAdd256(count / 16);
+        run(count);
     });
-    best = std::max(best, flopsEach * pool.threads() / (now() - start));
+    best = std::max(best, flops / (now() - start));
   }
   return best;
 }

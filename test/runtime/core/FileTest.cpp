@@ -65,6 +65,23 @@ TEST(File, AFullDiskIsNamedAsSuch) {
               HasSubstr("the disk is full: 1 B more to write"));
 }
 
+TEST(File, ALinkStaysALink) {
+  test::TemporaryFolder folder;
+  ASSERT_TRUE(writeFileAtomically(folder / "a", "old"));
+  std::filesystem::create_symlink("a", folder / "link");
+  ASSERT_TRUE(writeFileAtomically(folder / "link", "new"));
+  EXPECT_TRUE(std::filesystem::is_symlink(folder / "link"));
+  EXPECT_EQ((*MappedFile::open(folder / "a"))->text(), "new");
+}
+
+TEST(File, DevicesAreNeverReplaced) {
+  auto before = std::filesystem::symlink_status("/dev/stdout").type();
+  ASSERT_TRUE(writeFileAtomically("/dev/null", "x"));
+  ASSERT_TRUE(writeFileAtomically("/dev/stdout", ""));
+  EXPECT_EQ(std::filesystem::symlink_status("/dev/stdout").type(), before);
+  EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+}
+
 TEST(File, ErrorsNameThePath) {
   test::TemporaryFolder folder;
   auto missing = MappedFile::open(folder / "missing");

@@ -1,0 +1,50 @@
+#include "tools/bb-run/Commands.h"
+
+#include <sstream>
+
+namespace bitbyte {
+
+CLI::App *addCommand(CLI::App &app, const std::string &name,
+                     const std::string &what, const std::string &examples) {
+  CLI::App *command = app.add_subcommand(name, what);
+  std::string footer =
+      examples.find('\n') == std::string::npos ? "Example:" : "Examples:";
+  std::istringstream lines(examples);
+  for (std::string line; std::getline(lines, line);)
+    footer += "\n  " + line;
+  command->footer(footer);
+  return command;
+}
+
+void addDeviceOptions(CLI::App &command, EngineOptions &options) {
+  command.add_option("--device", options.device, "auto, cpu, cuda or emu")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda", "emu"}))
+      ->capture_default_str();
+  command
+      .add_option("--threads", options.threads,
+                  "CPU threads (default: what affinity and CPU quota allow)")
+      ->check(CLI::Range(1, 1024));
+}
+
+Result<std::unique_ptr<Engine>> openEngine(const std::string &artifactPath,
+                                           const EngineOptions &options) {
+  BB_ASSIGN(auto artifact, Artifact::open(inputPath(artifactPath)));
+  return Engine::create(std::move(artifact), options);
+}
+
+Result<const Program *> findProgram(const Variant &variant,
+                                    const std::string &name) {
+  if (const Program *program = variant.program(name))
+    return program;
+  std::string names;
+  for (const Program &program : variant.programs)
+    names += (names.empty() ? "" : ", ") + program.name;
+  return fail(ErrorKind::Usage,
+              "there is no program '{}'; the artifact has: {}", name, names);
+}
+
+std::string inputPath(const std::string &path) {
+  return path == "-" ? "/dev/stdin" : path;
+}
+
+} // namespace bitbyte
