@@ -3,6 +3,7 @@
 #define DIALECTS_BB_BBOPS_TD
 
 include "dialects/bb/BBStructure.td"
+include "dialects/bb/BBFused.td"
 
 //===-- element-wise -------------------------------------------------------===//
 
