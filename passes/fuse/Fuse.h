@@ -1,0 +1,20 @@
+//===- Fuse.h - Phase: from graph ops to fused regions --------------------===//
+#pragma once
+
+#include "dialects/bb/BBOps.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
+
+#include <memory>
+
+namespace bitbyte::bb {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "passes/fuse/Passes.h.inc"
+
+/// Rewrites norms, softmax, cross-entropy and linear in terms of reduce, einsum
+/// and element-wise ops.
+void decompose(ProgramOp program);
+
+} // namespace bitbyte::bb
