@@ -1,0 +1,334 @@
+//===- RegionSchedule.cpp - Element-wise and row-wise kernels -------------===//
+//
+// One dim lies along the lanes; the others are rows, which programs share.
+// A reduction along the lanes takes a pass over the row of its own, in which
+// what it sums is computed again: the row is in the L1 cache by then.
+//
+//===----------------------------------------------------------------------===//
+#include "passes/tile/Region.h"
+
+#include <cmath>
+
+using namespace mlir;
+
+namespace bitbyte::tile {
+
+namespace {
+class RegionScheduler {
+public:
+  RegionScheduler(ScheduleContext &context, Region region) : context(context), region(std::move(region)) {}
+
+  LogicalResult run() {
+    bb::FusedOp op = region.op;
+    for (auto r : op.getBody().front().getOps<bb::ReduceOverOp>())
+      reduces.push_back(r);
+    if (failed(chooseLane()))
+      return failure();
+    if (lane && !reduces.empty() && !llvm::is_contained(reduced, *lane))
+      return scheduleColumnSum(context, op);
+
+    int64_t rows = 1;
+    for (unsigned d = 0; d < region.sizes.size(); ++d)
+      if (lane != d && !llvm::is_contained(reduced, d)) {
+        rowDims.push_back(d);
+        rowSizes.push_back(region.sizes[d]);
+        rows *= region.sizes[d];
+      }
+    int64_t lanes = lane ? region.sizes[*lane] : 1, perRow = region.points() / rows;
+    int64_t ops = llvm::range_size(op.getBody().front());
+    width = std::min<int64_t>(context.target.lanes * (ops <= 12 ? 4 : 2), llvm::alignTo(lanes, context.target.lanes));
+    bool splitLane = rows == 1 && reduces.empty() && lane;
+    int64_t programs, share;
+    if (splitLane) {
+      share = llvm::alignTo(llvm::divideCeil(lanes, programsFor(lanes, 1)), width);
+      programs = llvm::divideCeil(lanes, share);
+    } else {
+      share = llvm::divideCeil(rows, programsFor(rows, perRow));
+      programs = llvm::divideCeil(rows, share);
+    }
+
+    SmallVector<BufType> in, out;
+    for (Value v : op.getInputs())
+      in.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
+    SmallVector<int64_t> inplace;
+    for (unsigned i = 0; i < op.getNumResults(); ++i) {
+      out.push_back(flatBuffer(cast<bb::GraphTensorType>(op.getResult(i).getType())));
+      inplace.push_back(region.inplaceFor(i));
+    }
+    auto k = context.kernel(op.getLoc(), reduces.empty() ? "elementwise" : "rowwise", in, out, programs);
+    k->setCost(region.flops(), region.traffic());
+    RegionEmitter e(*k, region);
+    if (splitLane) {
+      Value begin = k->mul(k->program(), share);
+      laneSpan(*k, e, begin, k->min(k->index(lanes), k->add(begin, share)), lanes, [&] { storeAll(e, true); });
+    } else {
+      Value begin = k->mul(k->program(), share);
+      Value end = programs * share == rows ? k->add(begin, share) : k->min(k->index(rows), k->add(begin, share));
+      k->loop(begin, end, 1, [&](Value row) { emitRow(*k, e, row); });
+    }
+    Values results = context.dispatch(op, *k, op.getInputs(), op->getResultTypes(), inplace);
+    op.getOutputs().front().getDefiningOp()->replaceAllUsesWith(results);
+    op->erase();
+    return success();
+  }
+
+private:
+  /// The dim along which most of the data is contiguous.
+  LogicalResult chooseLane() {
+    if (!reduces.empty())
+      reduced = region.over(reduces.front().getOver());
+    for (bb::ReduceOverOp r : reduces)
+      if (region.over(r.getOver()) != reduced)
+        return region.op.emitOpError("reduces over different dims");
+    int64_t best = 0;
+    for (unsigned d = 0; d < region.sizes.size(); ++d) {
+      int64_t contiguous = 0;
+      for (unsigned i = 0; i < region.inputs.size(); ++i)
+        if (region.inputs[i] && region.inputs[i]->coefficients[d] == 1)
+          contiguous += elementCount(cast<bb::GraphTensorType>(region.op.getOperand(i).getType()));
+      for (unsigned i = 0; i < region.outputs.size(); ++i)
+        if (region.outputs[i].coefficients[d] == 1)
+          contiguous += elementCount(cast<bb::GraphTensorType>(region.op.getResult(i).getType())) + 1;
+      if (!lane || contiguous > best || (contiguous == best && d + 1 == region.sizes.size()))
+        lane = d, best = contiguous;
+    }
+    return success();
+  }
+
+  void emitRow(KernelBuilder &k, RegionEmitter &e, Value row) {
+    for (auto [d, i] : llvm::zip(rowDims, k.delinearize(row, rowSizes)))
+      e.setCoordinate(d, i);
+    if (!lane) {
+      e.reset();
+      return storeAll(e, false);
+    }
+    int64_t lanes = region.sizes[*lane];
+    llvm::DenseMap<Value, int64_t> level;
+    int64_t levels = 0;
+    for (bb::ReduceOverOp r : reduces) {
+      int64_t l = 0;
+      for (Operation *o : region.slice({r.getX()}, [](Value) { return false; }))
+        if (auto inner = dyn_cast<bb::ReduceOverOp>(o))
+          l = std::max(l, level[inner.getY()] + 1);
+      level[r.getY()] = l;
+      levels = std::max(levels, l + 1);
+    }
+    for (int64_t l = 0; l < levels; ++l) {
+      SmallVector<bb::ReduceOverOp> now;
+      Values sums;
+      RegType type = k.row(width, k.f32());
+      for (bb::ReduceOverOp r : reduces)
+        if (level[r.getY()] == l) {
+          now.push_back(r);
+          sums.push_back(k.full(type, r.getBy() == "max" ? -INFINITY : 0.0));
+        }
+      sums = overOtherDims(k, e, 0, sums, [&](ValueRange carried) { return reduceLanes(k, e, now, lanes, carried); });
+      e.noLane();
+      e.reset();
+      for (auto [r, sum] : llvm::zip_equal(now, sums))
+        e.define(r.getY(), k.reduce(r.getBy() == "max" ? Combiner::Max : Combiner::Add, sum, 0));
+    }
+    e.noLane();
+    e.reset();
+    storeAll(e, false);
+    bool any = llvm::any_of(region.outputs, [&](const LinearAccess &a) { return a.coefficients[*lane] != 0; });
+    if (any)
+      laneSpan(k, e, k.index(0), k.index(lanes), lanes, [&] { storeAll(e, true); });
+  }
+
+  /// Loops over the reduced dims that do not lie along the lanes.
+  Values overOtherDims(KernelBuilder &k, RegionEmitter &e, unsigned at, ValueRange carried,
+                       function_ref<Values(ValueRange)> body) {
+    while (at < reduced.size() && reduced[at] == *lane)
+      ++at;
+    if (at == reduced.size())
+      return body(carried);
+    return k.loop(0, region.sizes[reduced[at]], 1, carried, [&](Value i, ValueRange inner) {
+      e.setCoordinate(reduced[at], i);
+      return overOtherDims(k, e, at + 1, inner, body);
+    });
+  }
+
+  Values reduceLanes(KernelBuilder &k, RegionEmitter &e, ArrayRef<bb::ReduceOverOp> now, int64_t lanes,
+                     ValueRange carried) {
+    RegType type = k.row(width, k.f32());
+    auto step = [&](Value offset, int64_t exist, ValueRange sums) {
+      e.reset();
+      e.setLane(*lane, offset, type, exist < width ? k.index(exist) : Value());
+      Values next;
+      for (auto [reduce, sum] : llvm::zip(now, sums)) {
+        bb::ReduceOverOp r = reduce;
+        Value x = e.row(r.getX());
+        bool isMax = r.getBy() == "max";
+        if (exist < width) // what lies behind the end must not count
+          x = k.map({x, k.iota(type.withElement(k.i32()), 0)}, k.f32(), [&](ScalarBuilder &s, ValueRange a) {
+            return s.select(s.less(a[1], s.integer(exist)), a[0], s.constant(isMax ? -INFINITY : 0.0));
+          });
+        next.push_back(k.map({sum, x}, k.f32(), [&](ScalarBuilder &s, ValueRange a) {
+          return isMax ? s.max(a[0], a[1]) : s.add(a[0], a[1]);
+        }));
+      }
+      return next;
+    };
+    int64_t whole = lanes / width * width;
+    Values sums(carried);
+    if (whole)
+      sums = k.loop(0, whole, width, carried, [&](Value offset, ValueRange inner) { return step(offset, width, inner); });
+    if (whole < lanes)
+      sums = step(k.index(whole), lanes - whole, sums);
+    return sums;
+  }
+
+  /// Tiles of the span [begin, end) of the `lanes` along the lane dim; `begin`
+  /// is a multiple of the width, and `end` too unless it is the last.
+  void laneSpan(KernelBuilder &k, RegionEmitter &e, Value begin, Value end, int64_t lanes, function_ref<void()> body) {
+    RegType type = k.row(width, k.f32());
+    int64_t rest = lanes % width;
+    Value whole = rest ? k.min(end, k.index(lanes - rest)) : end;
+    if (lanes >= width)
+      k.loop(begin, whole, width, [&](Value offset) {
+        e.reset();
+        e.setLane(*lane, offset, type, {});
+        body();
+      });
+    if (!rest)
+      return;
+    int64_t narrow = llvm::alignTo(rest, context.target.lanes);
+    auto tail = [&] {
+      e.reset();
+      e.setLane(*lane, k.index(lanes - rest), k.row(narrow, k.f32()), rest < narrow ? k.index(rest) : Value());
+      body();
+    };
+    k.when(k.less(k.index(lanes - rest), end), tail);
+  }
+
+  void storeAll(RegionEmitter &e, bool alongLanes) {
+    for (auto [i, v] : llvm::enumerate(region.op.emit().getValues()))
+      if (!lane || (region.outputs[i].coefficients[*lane] != 0) == alongLanes)
+        e.store(i, v);
+  }
+
+  ScheduleContext &context;
+  Region region;
+  SmallVector<bb::ReduceOverOp> reduces;
+  SmallVector<unsigned> reduced, rowDims;
+  SmallVector<int64_t> rowSizes;
+  std::optional<unsigned> lane;
+  int64_t width = 0;
+};
+} // namespace
+
+LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op) {
+  FailureOr<Region> region = Region::of(op);
+  if (failed(region))
+    return failure();
+  return RegionScheduler(context, *region).run();
+}
+
+// Sums over rows, columns along the lanes. Each program sums a block of rows
+// into a row of partial results; a second kernel adds those in order.
+LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
+  FailureOr<Region> made = Region::of(op);
+  if (failed(made))
+    return failure();
+  Region &region = *made;
+  auto reduces = llvm::to_vector(op.getBody().front().getOps<bb::ReduceOverOp>());
+  if (reduces.size() != 1 || reduces[0].getBy() != "add" || op.getNumResults() != 1)
+    return op.emitOpError("sums several columns in one region");
+  bb::ReduceOverOp reduce = reduces[0];
+  SmallVector<unsigned> reduced = region.over(reduce.getOver()), kept;
+  SmallVector<int64_t> reducedSizes, keptSizes;
+  int64_t rows = 1, columns = 1;
+  for (unsigned d = 0; d < region.sizes.size(); ++d) {
+    bool gone = llvm::is_contained(reduced, d);
+    (gone ? reducedSizes : keptSizes).push_back(region.sizes[d]);
+    (gone ? rows : columns) *= region.sizes[d];
+    if (!gone)
+      kept.push_back(d);
+  }
+  unsigned lane = kept.back();
+  for (unsigned d : kept)
+    if (region.outputs[0].coefficients[d] == 1)
+      lane = d;
+  if (lane != kept.back())
+    return op.emitOpError("sums columns that are not contiguous");
+  int64_t lanes = region.sizes[lane], outer = columns / lanes;
+  int64_t share = llvm::divideCeil(rows, programsFor(rows, columns)), programs = llvm::divideCeil(rows, share);
+  int64_t width = std::min<int64_t>(context.target.lanes * 4, llvm::alignTo(lanes, context.target.lanes));
+
+  SmallVector<BufType> in;
+  for (Value v : op.getInputs())
+    in.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
+  auto partialType = temporary(op.getContext(), {programs, columns});
+  SmallVector<unsigned> outerDims(kept.begin(), kept.end() - 1);
+  SmallVector<int64_t> outerSizes(keptSizes.begin(), keptSizes.end() - 1);
+  auto tiles = [&](KernelBuilder &k, function_ref<void(Value, RegType, Value)> body) {
+    int64_t whole = lanes / width * width;
+    if (whole)
+      k.loop(0, whole, width, [&](Value offset) { body(offset, k.row(width, k.f32()), {}); });
+    if (int64_t rest = lanes - whole) {
+      int64_t narrow = llvm::alignTo(rest, context.target.lanes);
+      body(k.index(whole), k.row(narrow, k.f32()), rest < narrow ? k.index(rest) : Value());
+    }
+  };
+  auto bounds = [](Value bound) { return bound ? Values{bound} : Values{}; };
+
+  auto first = context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(partialType)}, programs);
+  {
+    KernelBuilder &k = *first;
+    k.setCost(region.flops(), region.traffic());
+    RegionEmitter e(k, region);
+    Value begin = k.mul(k.program(), share);
+    Value end = k.min(k.index(rows), k.add(begin, share));
+    k.loop(0, outer, 1, [&](Value o) {
+      for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
+        e.setCoordinate(d, i);
+      tiles(k, [&](Value offset, RegType type, Value bound) {
+        Values sum = k.loop(begin, end, 1, {k.full(type, 0.0)}, [&](Value row, ValueRange carried) {
+          for (auto [d, i] : llvm::zip(reduced, k.delinearize(row, reducedSizes)))
+            e.setCoordinate(d, i);
+          e.reset();
+          e.setLane(lane, offset, type, bound);
+          return Values{k.map({carried[0], e.row(reduce.getX())}, k.f32(),
+                              [](ScalarBuilder &s, ValueRange a) { return s.add(a[0], a[1]); })};
+        });
+        Value at = k.add(k.mul(k.program(), columns), k.add(k.mul(o, lanes), offset));
+        k.store(sum[0], k.arg(in.size()), {at}, bounds(bound));
+      });
+    });
+  }
+  Value partial = context.dispatch(op, *first, op.getInputs(), {partialType})[0];
+
+  in.push_back(flatBuffer(partialType));
+  auto type = cast<bb::GraphTensorType>(op.getResult(0).getType());
+  auto second = context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(type)}, 1);
+  {
+    KernelBuilder &k = *second;
+    k.setCost(programs * columns, byteCount(partialType) + byteCount(type));
+    RegionEmitter e(k, region);
+    e.setFirstOutput(in.size());
+    k.loop(0, outer, 1, [&](Value o) {
+      for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
+        e.setCoordinate(d, i);
+      tiles(k, [&](Value offset, RegType row, Value bound) {
+        Value at = k.add(k.mul(o, lanes), offset);
+        Values sum = k.loop(0, programs, 1, {k.full(row, 0.0)}, [&](Value p, ValueRange carried) {
+          Value x = k.load(row, k.arg(in.size() - 1), {k.add(k.mul(p, columns), at)}, bounds(bound));
+          return Values{k.map({carried[0], x}, k.f32(), [](ScalarBuilder &s, ValueRange a) { return s.add(a[0], a[1]); })};
+        });
+        e.reset();
+        e.setLane(lane, offset, row, bound);
+        e.define(reduce.getY(), sum[0]);
+        e.store(0, op.emit().getValues()[0]);
+      });
+    });
+  }
+  Values operands(op.getInputs());
+  operands.push_back(partial);
+  Values result = context.dispatch(op, *second, operands, {type}, {region.inplaceFor(0)});
+  op.getResult(0).replaceAllUsesWith(result[0]);
+  op->erase();
+  return success();
+}
+
+} // namespace bitbyte::tile

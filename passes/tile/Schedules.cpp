@@ -1,0 +1,103 @@
+//===- Schedules.cpp - What schedules share -------------------------------===//
+#include "passes/tile/Schedules.h"
+
+#include "mlir/IR/AsmState.h"
+
+using namespace mlir;
+
+namespace bitbyte::tile {
+
+ScheduleContext::ScheduleContext(ModuleOp module, const KernelTarget &target)
+    : target(target), kernels(OpBuilder::atBlockBegin(module.getBody())) {}
+
+std::unique_ptr<KernelBuilder>
+ScheduleContext::kernel(Location loc, StringRef anchor, ArrayRef<BufType> operands,
+                        ArrayRef<BufType> results, int64_t programs) {
+  std::string name = (anchor + "_" + Twine(counters[anchor])).str();
+  return std::make_unique<KernelBuilder>(kernels, loc, name, target, operands, results, programs, anchor);
+}
+
+Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder, ValueRange operands,
+                                 TypeRange results, ArrayRef<int64_t> inplace) {
+  KernelOp kernel = builder.finish();
+  StringAttr name = kernel.getSymNameAttr();
+  kernel.setSymName("kernel");
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  kernel->print(os, OpPrintingFlags().useLocalScope());
+  auto [entry, fresh] = known.try_emplace(text, name);
+  if (fresh) {
+    kernel.setSymNameAttr(name);
+    ++counters[*kernel.getAnchor()];
+  } else {
+    kernel->erase();
+  }
+  OpBuilder b(at);
+  auto call = DispatchOp::create(b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), operands,
+                                 inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace));
+  return Values(call.getResults());
+}
+
+int64_t elementCount(bb::GraphTensorType type) {
+  int64_t n = 1;
+  for (bb::DimAttr d : type.getShape())
+    n *= *d.constant();
+  return n;
+}
+int64_t byteCount(bb::GraphTensorType type) {
+  return elementCount(type) * std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8);
+}
+BufType flatBuffer(bb::GraphTensorType type) {
+  return BufType::global({elementCount(type)}, type.getElement());
+}
+BufType denseBuffer(bb::GraphTensorType type) {
+  SmallVector<int64_t> shape;
+  for (bb::DimAttr d : type.getShape())
+    shape.push_back(*d.constant());
+  return BufType::global(shape, type.getElement());
+}
+bb::GraphTensorType temporary(MLIRContext *context, ArrayRef<int64_t> shape) {
+  SmallVector<bb::DimAttr> dims;
+  for (int64_t n : shape)
+    dims.push_back(bb::DimAttr::get(context, n));
+  return bb::GraphTensorType::get(context, dims, Float32Type::get(context));
+}
+
+std::optional<LinearAccess> linearAccess(AffineMap map, bb::GraphTensorType type) {
+  LinearAccess access;
+  access.coefficients.assign(map.getNumDims(), 0);
+  int64_t stride = 1;
+  for (int64_t axis = type.getRank() - 1; axis >= 0; --axis) {
+    AffineExpr e = map.getResult(axis);
+    if (!e.isPureAffine())
+      return std::nullopt;
+    bool linear = true;
+    e.walk([&](AffineExpr x) {
+      linear &= x.getKind() != AffineExprKind::Mod && x.getKind() != AffineExprKind::FloorDiv &&
+                x.getKind() != AffineExprKind::CeilDiv;
+    });
+    if (!linear)
+      return std::nullopt;
+    MLIRContext *context = map.getContext();
+    SmallVector<AffineExpr> zeros(map.getNumDims(), getAffineConstantExpr(0, context));
+    auto at = [&](ArrayRef<AffineExpr> dims) {
+      return cast<AffineConstantExpr>(e.replaceDims(dims)).getValue();
+    };
+    int64_t base = at(zeros);
+    access.constant += stride * base;
+    for (unsigned d = 0; d < map.getNumDims(); ++d) {
+      SmallVector<AffineExpr> unit(zeros);
+      unit[d] = getAffineConstantExpr(1, context);
+      access.coefficients[d] += stride * (at(unit) - base);
+    }
+    stride *= *type.dim(axis).constant();
+  }
+  return access;
+}
+
+int64_t programsFor(int64_t items, int64_t elementsPerItem) {
+  int64_t byWork = std::max<int64_t>(1, items * elementsPerItem / 4096);
+  return std::max<int64_t>(1, std::min({items, byWork, int64_t(64)}));
+}
+
+} // namespace bitbyte::tile

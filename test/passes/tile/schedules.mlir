@@ -1,0 +1,97 @@
+// The form of each schedule: programs, loops, what lies along the lanes.
+// RUN: bb-opt %s --split-input-file --bb-fuse --bb-tile | FileCheck %s
+// RUN: bb-opt %s --split-input-file --bb-fuse --bb-tile=target=cpu-v4 -o /dev/null
+
+// Equal regions at different places share a kernel; all axes are one here.
+bb.model @elementwise() {
+  program @p(%x: f32[64, 130], %y: f32[64, 130]) -> f32[64, 130] {
+    %a = add %x, %y
+    %b = silu %a
+    %r = reshape %b to [8320]
+    %c = add %r, %r
+    %d = reshape %c to [64, 130]
+    %e = add %d, %y
+    %f = silu %e
+    return %f
+  }
+}
+// CHECK-LABEL: tile.kernel @elementwise_0
+// CHECK-SAME: !tile.buf<8320xf32, global>, %{{.*}}: !tile.buf<8320xf32, global>, %{{.*}}: !tile.buf<8320xf32, global>)
+// CHECK-SAME: flops = 49920
+// CHECK-SAME: programs = 2
+// CHECK-SAME: traffic = 99840
+// CHECK: scf.for
+// CHECK: tile.load {{.*}} -> !t32xf32
+// CHECK: tile.store
+// CHECK: tile.kernel @elementwise_1
+// CHECK-NOT: tile.kernel
+// CHECK: tile.dispatch @elementwise_0(%x, %y) inplace [0]
+// CHECK: tile.dispatch @elementwise_1
+// CHECK: tile.dispatch @elementwise_0
+
+// -----
+
+// Rows are shared out; the sum of squares and the result are two passes.
+bb.model @rowwise() {
+  state @g f32[52] parameter init ones group "no_decay" saved
+  program @p(%x: f32[4, 100, 52]) -> f32[4, 100, 52] {
+    %g = read @g f32[52]
+    %y = rms_norm %x, %g eps 1.0e-5
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @rowwise_0
+// CHECK-SAME: programs = 5
+// CHECK: scf.for
+// CHECK: scf.for
+// CHECK: tile.load {{.*}} -> !t32xf32
+// CHECK: tile.load {{.*}} bounds
+// CHECK: tile.reduce add
+// CHECK: math.rsqrt
+// CHECK: tile.store {{.*}} bounds
+// CHECK: tile.dispatch @rowwise_0(%x, %{{.*}}) inplace [0]
+
+// -----
+
+// Sums over rows: partial sums of fixed row blocks, added in order.
+bb.model @columns() {
+  program @p(%x: f32[400, 48]) -> f32[48] {
+    %y = reduce %x by sum axes [0]
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @columnsum_0
+// CHECK-SAME: !tile.buf<19200xf32, global>, %{{.*}}: !tile.buf<192xf32, global>)
+// CHECK-SAME: programs = 4
+// CHECK: tile.kernel @columnsum_1
+// CHECK-SAME: programs = 1
+// CHECK: %[[PART:.*]] = tile.dispatch @columnsum_0(%x)
+// CHECK: tile.dispatch @columnsum_1(%x, %[[PART]])
+
+// -----
+
+// A program owns columns and walks all positions.
+bb.model @scatter() {
+  program @p(%ids: u8[2, 30], %x: f32[2, 30, 64]) -> f32[256, 64] {
+    %y = scatter_add %ids, %x rows 256
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @scatter_add_0
+// CHECK-SAME: programs = 2
+// CHECK: %[[ID:.*]] = tile.load_scalar
+// CHECK: tile.store
+
+// -----
+
+// A ring takes new rows where its old ones end.
+bb.model @ring() {
+  program @p(%ring: f32[1, 16, 2, 8], %rows: f32[1, 3, 2, 8], %at: i32[]) -> f32[1, 16, 2, 8] {
+    %y = append %ring, %rows, %at
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @append_0
+// CHECK: arith.remui
+// CHECK: scf.if
+// CHECK: tile.dispatch @append_0(%ring, %rows, %at) inplace [0]
