@@ -295,7 +295,14 @@ def Tile_MmaOp : Tile_Op<"mma"> {
         , !tile.reg<6x16xf32, #acc> -> !tile.reg<6x16xf32, #acc>
     ```
     `a` is [M, K] (`trans`: [K, M]), `b` is [K, N] (`trans`: [N, K]), `c` is
-    [M, N] of f32 in registers.
+    [M, N] of f32 in registers. Smaller floats and bytes are widened to f32.
+
+    On a CPU `b` must have rows contiguous along N. What runs at nine tenths of
+    the peak: `b` packed as [K][N] of the accumulator's columns, `a` as rows in
+    place or [K][M] packed (`trans`), both of f32, since widening inside costs a
+    third: pack with a load that widens. Rows of 1024 or more elements want
+    blocks of K around 256. To pack a transposed matrix, load 8x8 blocks, relayout
+    with `permutation [1, 0]`, store.
   }];
   let arguments = (ins Arg<Tile_RegOrBuf, "", [MemRead]>:$a,
                        Arg<Tile_RegOrBuf, "", [MemRead]>:$b, Tile_RegType:$c,

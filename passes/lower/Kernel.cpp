@@ -3,6 +3,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Utils/StaticValueUtils.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 using namespace mlir;
@@ -129,17 +130,123 @@ void KernelLowering::jump(Block *to, ValueRange arguments) {
 
 void KernelLowering::jumpIf(Value condition, Block *then,
                             ValueRange thenArguments, Block *otherwise,
-                            ValueRange otherArguments) {
+                            ValueRange otherArguments, bool likely) {
+  std::optional<std::pair<uint32_t, uint32_t>> weights;
+  if (likely)
+    weights = {100, 1};
   LLVM::CondBrOp::create(emit.builder, emit.loc, condition, then, thenArguments,
-                         otherwise, otherArguments);
+                         otherwise, otherArguments, weights);
+}
+
+/// The bounds of a tile access; none of another op.
+static ValueRange boundsOf(Operation *op) {
+  if (auto load = dyn_cast<LoadOp>(op))
+    return load.getBounds();
+  if (auto store = dyn_cast<StoreOp>(op))
+    return store.getBounds();
+  return {};
 }
 
 LogicalResult KernelLowering::lowerBlock(Block &block) {
-  for (Operation &op : block.without_terminator()) {
+  Block::iterator terminator = std::prev(block.end());
+  for (auto at = block.begin(); at != terminator;) {
+    if (boundsOf(&*at).empty()) {
+      emit.loc = at->getLoc();
+      if (failed(lower(&*at++)))
+        return failure();
+      continue;
+    }
+    // From the first bounded access to the last one that no loop or product,
+    // too long to have twice, lies before.
+    Block::iterator end = std::next(at);
+    for (auto next = end;
+         next != terminator && !isa<scf::ForOp, scf::IfOp, MmaOp>(*next);)
+      if (!boundsOf(&*next++).empty())
+        end = next;
+    if (failed(lowerTwice(at, end)))
+      return failure();
+    at = end;
+  }
+  return success();
+}
+
+LogicalResult KernelLowering::lowerTwice(Block::iterator begin,
+                                         Block::iterator end) {
+  // Scalars first: bounds are computed on the way.
+  DenseSet<Operation *> members, done;
+  for (Operation &op : llvm::make_range(begin, end)) {
+    members.insert(&op);
+    bool known = llvm::all_of(op.getOperands(), [&](Value operand) {
+      return lowered.contains(operand);
+    });
+    if (!known || op.getNumRegions() || op.getDialect() == kernel->getDialect())
+      continue;
     emit.loc = op.getLoc();
     if (failed(lower(&op)))
       return failure();
+    done.insert(&op);
   }
+
+  emit.loc = begin->getLoc();
+  Value condition;
+  llvm::MapVector<Value, int64_t> extents; // the largest one per bound
+  SmallVector<Operation *> decided;
+  for (Operation &op : llvm::make_range(begin, end)) {
+    ValueRange bounds = boundsOf(&op);
+    if (bounds.empty() || !llvm::all_of(bounds, [&](Value bound) {
+          return lowered.contains(bound);
+        }))
+      continue;
+    Value tile = isa<LoadOp>(op) ? op.getResult(0) : op.getOperand(0);
+    ArrayRef<int64_t> shape = cast<RegType>(tile.getType()).getShape();
+    if (accessOf(shape, bounds) != Access::Unknown)
+      continue;
+    for (auto [extent, bound] : llvm::zip_equal(shape, bounds))
+      if (!getConstantIntValue(bound))
+        extents[bound] = std::max(extents[bound], extent);
+    decided.push_back(&op);
+  }
+  for (auto [bound, extent] : extents) {
+    Value enough = emit.icmp(LLVM::ICmpPredicate::sge, lowered[bound][0],
+                             emit.i64(extent));
+    condition = condition ? emit.bitAnd(condition, enough) : enough;
+  }
+  auto lowerRest = [&](Access access) -> LogicalResult {
+    for (Operation *op : decided)
+      accesses[op] = access;
+    for (Operation &op : llvm::make_range(begin, end)) {
+      emit.loc = op.getLoc();
+      if (!done.contains(&op) && failed(lower(&op)))
+        return failure();
+    }
+    return success();
+  };
+  if (!condition)
+    return lowerRest(Access::Unknown);
+
+  SmallVector<Value> results;
+  Block *block = begin->getBlock();
+  for (Operation &op : llvm::make_range(begin, end)) {
+    if (done.contains(&op))
+      continue;
+    for (Value result : op.getResults())
+      if (llvm::any_of(result.getUsers(), [&](Operation *user) {
+            return !members.contains(block->findAncestorOpInBlock(*user));
+          }))
+        results.push_back(result);
+  }
+  Block *fast = addBlock({}), *slow = addBlock({});
+  Block *join = addBlock(typesOf(ValueRange(results).getTypes()));
+  jumpIf(condition, fast, {}, slow, {}, /*likely=*/true);
+  for (auto [start, access] :
+       {std::pair(fast, Access::Whole), std::pair(slow, Access::Cut)}) {
+    emit.builder.setInsertionPointToEnd(start);
+    if (failed(lowerRest(access)))
+      return failure();
+    jump(join, valuesOf(results));
+  }
+  emit.builder.setInsertionPointToEnd(join);
+  bind(results, join->getArguments());
   return success();
 }
 

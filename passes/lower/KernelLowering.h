@@ -24,11 +24,8 @@ struct Presence {
   mlir::Value mask; ///< of Some: an i1 per lane
 };
 
-/// Whether a tile lies inside its bounds.
-struct Wholeness {
-  enum Kind { Always, Never, Maybe } kind = Always;
-  mlir::Value condition; ///< of Maybe: an i1
-};
+/// What is known of the bounds of an access.
+enum class Access { Unknown, Whole, Cut };
 
 /// How the lanes of a register lie in memory.
 struct LanePlaces {
@@ -48,6 +45,10 @@ private:
   //===-- Kernel.cpp: the function around the program, and control
   //---------===//
   mlir::LogicalResult lowerBlock(mlir::Block &block);
+  /// The ops from `begin` to `end` twice: for tiles inside their bounds, and
+  /// for the others.
+  mlir::LogicalResult lowerTwice(mlir::Block::iterator begin,
+                                 mlir::Block::iterator end);
   mlir::LogicalResult lower(mlir::Operation *op);
   mlir::LogicalResult lower(mlir::scf::ForOp op);
   mlir::LogicalResult lower(mlir::scf::IfOp op);
@@ -55,7 +56,7 @@ private:
   void jump(mlir::Block *to, mlir::ValueRange arguments);
   void jumpIf(mlir::Value condition, mlir::Block *then,
               mlir::ValueRange thenArguments, mlir::Block *otherwise,
-              mlir::ValueRange otherArguments);
+              mlir::ValueRange otherArguments, bool likely = false);
   /// The LLVM values of a value: a tile has one per register.
   Registers valuesOf(mlir::ValueRange values);
   void bind(mlir::ValueRange values, mlir::ValueRange lowered);
@@ -85,8 +86,8 @@ private:
   /// What the bounds leave of a register; `coordinate` is its first element's.
   Presence presenceOf(const Distribution &tile, int64_t index,
                       llvm::ArrayRef<int64_t> shape, mlir::ValueRange bounds);
-  /// Whether no element of the tile is out of bounds.
-  Wholeness wholenessOf(llvm::ArrayRef<int64_t> shape, mlir::ValueRange bounds);
+  /// What constant bounds say.
+  Access accessOf(llvm::ArrayRef<int64_t> shape, mlir::ValueRange bounds);
   LanePlaces placesOf(BufType buffer, const Distribution &tile, int64_t index);
   mlir::Value loadRegister(BufType buffer, RegType tile, int64_t index,
                            mlir::Value base, const Presence &presence);
@@ -122,6 +123,8 @@ private:
   mlir::LLVM::LLVMFuncOp function;
   mlir::Value scratch, program, zerosPointer, sinkPointer;
   llvm::DenseMap<mlir::Value, Registers> lowered;
+  /// Of the part that is being lowered twice.
+  llvm::DenseMap<mlir::Operation *, Access> accesses;
 };
 
 /// The LLVM type of a scalar.

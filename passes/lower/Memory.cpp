@@ -156,20 +156,14 @@ Value KernelLowering::sink() {
 //===-- Bounds
 //-------------------------------------------------------------===//
 
-Wholeness KernelLowering::wholenessOf(ArrayRef<int64_t> shape,
-                                      ValueRange bounds) {
-  Wholeness result;
+Access KernelLowering::accessOf(ArrayRef<int64_t> shape, ValueRange bounds) {
+  Access result = Access::Whole;
   for (auto [extent, bound] : llvm::zip(shape, bounds)) {
-    if (std::optional<int64_t> known = getConstantIntValue(bound)) {
-      if (*known < extent)
-        return {Wholeness::Never, {}};
-      continue;
-    }
-    Value enough = emit.icmp(LLVM::ICmpPredicate::sge, lowered[bound][0],
-                             emit.i64(extent));
-    result.condition =
-        result.condition ? emit.bitAnd(result.condition, enough) : enough;
-    result.kind = Wholeness::Maybe;
+    std::optional<int64_t> known = getConstantIntValue(bound);
+    if (known && *known < extent)
+      return Access::Cut;
+    if (!known)
+      result = Access::Unknown;
   }
   return result;
 }
@@ -342,30 +336,14 @@ LogicalResult KernelLowering::lower(LoadOp op) {
   Value base = emit.move(lowered[op.getSource()][0],
                          dynamicOffset(buffer, op.getOffsets()), 0,
                          buffer.getElementBytes());
-  auto loadAll = [&](bool bounded) {
-    Registers result;
-    for (int64_t index = 0; index < tile.registers(); ++index)
-      result.push_back(loadRegister(
-          buffer, type, index, base,
-          bounded ? presenceOf(tile, index, type.getShape(), op.getBounds())
-                  : Presence()));
-    return result;
-  };
-  Wholeness whole = wholenessOf(type.getShape(), op.getBounds());
-  if (whole.kind != Wholeness::Maybe) {
-    lowered[op] = loadAll(whole.kind == Wholeness::Never);
-    return success();
-  }
-  // Nearly every tile is whole, and whole tiles need no masks.
-  Block *fast = addBlock({}), *slow = addBlock({});
-  Block *join = addBlock(typesOf(op.getType()));
-  jumpIf(whole.condition, fast, {}, slow, {});
-  emit.builder.setInsertionPointToEnd(fast);
-  jump(join, loadAll(false));
-  emit.builder.setInsertionPointToEnd(slow);
-  jump(join, loadAll(true));
-  emit.builder.setInsertionPointToEnd(join);
-  lowered[op] = Registers(ValueRange(join->getArguments()));
+  bool whole = accesses.lookup(op) == Access::Whole;
+  Registers result;
+  for (int64_t index = 0; index < tile.registers(); ++index)
+    result.push_back(loadRegister(
+        buffer, type, index, base,
+        whole ? Presence()
+              : presenceOf(tile, index, type.getShape(), op.getBounds())));
+  lowered[op] = std::move(result);
   return success();
 }
 
@@ -377,27 +355,12 @@ LogicalResult KernelLowering::lower(StoreOp op) {
                          dynamicOffset(buffer, op.getOffsets()), 0,
                          buffer.getElementBytes());
   Registers values = lowered[op.getValue()];
-  auto storeAll = [&](bool bounded) {
-    for (int64_t index = 0; index < tile.registers(); ++index)
-      storeRegister(
-          buffer, type, index, base, values[index],
-          bounded ? presenceOf(tile, index, type.getShape(), op.getBounds())
-                  : Presence());
-  };
-  Wholeness whole = wholenessOf(type.getShape(), op.getBounds());
-  if (whole.kind != Wholeness::Maybe) {
-    storeAll(whole.kind == Wholeness::Never);
-    return success();
-  }
-  Block *fast = addBlock({}), *slow = addBlock({}), *join = addBlock({});
-  jumpIf(whole.condition, fast, {}, slow, {});
-  emit.builder.setInsertionPointToEnd(fast);
-  storeAll(false);
-  jump(join, {});
-  emit.builder.setInsertionPointToEnd(slow);
-  storeAll(true);
-  jump(join, {});
-  emit.builder.setInsertionPointToEnd(join);
+  bool whole = accesses.lookup(op) == Access::Whole;
+  for (int64_t index = 0; index < tile.registers(); ++index)
+    storeRegister(
+        buffer, type, index, base, values[index],
+        whole ? Presence()
+              : presenceOf(tile, index, type.getShape(), op.getBounds()));
   return success();
 }
 

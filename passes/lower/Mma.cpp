@@ -13,6 +13,10 @@ namespace bitbyte::tile {
 /// Steps of K per round of the loop.
 static constexpr int64_t unroll = 4;
 
+static bool isByte(Type type) {
+  return isa<IntegerType>(type) && type.getIntOrFloatBitWidth() == 8;
+}
+
 LogicalResult KernelLowering::lower(MmaOp op) {
   auto a = dyn_cast<BufType>(op.getA().getType());
   auto b = dyn_cast<BufType>(op.getB().getType());
@@ -28,9 +32,11 @@ LogicalResult KernelLowering::lower(MmaOp op) {
   if (!tile.lanesAreRowOf(1))
     return op.emitOpError("on a CPU needs the accumulator's lanes along N");
   Type aElement = a.getElementType(), bElement = b.getElementType();
-  auto isFloat = [](Type t) { return t.isF32() || t.isBF16() || t.isF16(); };
-  if (!isFloat(aElement) || !isFloat(bElement))
-    return op.emitOpError("multiplies floats, not ")
+  auto known = [](Type type) {
+    return type.isF32() || type.isBF16() || type.isF16() || isByte(type);
+  };
+  if (!known(aElement) || !known(bElement))
+    return op.emitOpError("multiplies floats and bytes, not ")
            << aElement << " and " << bElement;
 
   int64_t m = type.getShape()[0], n = type.getShape()[1]; // [M, N]
@@ -50,6 +56,13 @@ LogicalResult KernelLowering::lower(MmaOp op) {
   int64_t aPerStep = panel ? a.getShape()[0] // whole columns
                            : offsetOfA(0, 1);
 
+  auto toF32 = [&](Type memory, Value bits) {
+    if (!isByte(memory))
+      return widen(memory, emit.f32(), bits);
+    int64_t width = lanesOf(bits.getType());
+    return emit.fromSigned(emit.f32(width),
+                           widen(memory, emit.integer(32), bits));
+  };
   auto broadcastA = [&](Value from) {
     Value bits = emit.load(memoryScalar(aElement), from, aBytes);
     if (aElement.isF32())
@@ -60,7 +73,7 @@ LogicalResult KernelLowering::lower(MmaOp op) {
           emit.bitcast(emit.integer(32, lanes), emit.splat(bits, 2 * lanes));
       return emit.bitcast(emit.f32(lanes), emit.shiftLeft(twice, 16));
     }
-    return emit.splat(widenF16(emit, bits), lanes);
+    return emit.splat(toF32(aElement, bits), lanes);
   };
   auto round = [&](Value aBase, Value bBase, Registers &accumulators,
                    int64_t count) {
@@ -70,7 +83,7 @@ LogicalResult KernelLowering::lower(MmaOp op) {
         Value from = emit.move(bBase, {}, step * bStride + column, bBytes);
         Value bits =
             emit.load(vectorOf(memoryScalar(bElement), lanes), from, bBytes);
-        columns.push_back(widen(bElement, emit.f32(), bits));
+        columns.push_back(toF32(bElement, bits));
       }
       for (int64_t row = 0; row < m; ++row) {
         Value left =

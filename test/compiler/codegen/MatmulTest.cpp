@@ -103,4 +103,35 @@ tile.kernel @k(%a: !a, %b: !b, %c: !c) attributes {programs = 1 : i64} {
     }
 }
 
+TEST(Matmul, WidensBytes) {
+  constexpr int k = 33;
+  Loaded kernels(layouts + R"(
+!a = !tile.buf<6x33xui8, global>
+!b = !tile.buf<33x16xi8, global>
+!c = !tile.buf<6x16xf32, global>
+tile.kernel @k(%a: !a, %b: !b, %c: !c) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %z = arith.constant 0.0 : f32
+  %d = tile.splat %z : f32 -> !acc
+  %e = tile.mma %a, %b, %d : !a, !b, !acc -> !acc
+  tile.store %e, %c[%c0, %c0] : !acc -> !c
+  tile.return
+})");
+  std::vector<uint8_t> a(6 * k);
+  std::vector<int8_t> b(k * 16);
+  std::vector<float> c(96);
+  for (int i = 0; i < 6 * k; ++i)
+    a[i] = i * 37;
+  for (int i = 0; i < k * 16; ++i)
+    b[i] = i * 29;
+  kernels.run("k", {a.data(), b.data(), c.data()});
+  for (int i = 0; i < 6; ++i)
+    for (int j = 0; j < 16; ++j) {
+      int sum = 0;
+      for (int q = 0; q < k; ++q)
+        sum += a[i * k + q] * b[q * 16 + j];
+      EXPECT_EQ(c[i * 16 + j], sum);
+    }
+}
+
 } // namespace

@@ -63,3 +63,28 @@ tile.kernel @scratch(%x: !tile.buf<16xf32, global>) attributes {programs = 1 : i
   tile.store %w, %b[%c0] : !row -> !tile.buf<16xf32, scratch>
   tile.return
 }
+
+// Run-time bounds: one branch for the load and the store, whole tiles first.
+// CHECK-LABEL: llvm.func @tail
+// CHECK:       llvm.cond_br %{{.*}} weights([100, 1]), ^[[FAST:bb[0-9]+]], ^[[SLOW:bb[0-9]+]]
+// CHECK:     ^[[FAST]]:
+// CHECK-NOT:   cond_br
+// CHECK-NOT:   masked
+// CHECK:       llvm.br ^[[JOIN:bb[0-9]+]]
+// CHECK:     ^[[SLOW]]:
+// CHECK-NOT:   cond_br
+// CHECK-COUNT-2: llvm.intr.masked.load
+// CHECK-COUNT-2: llvm.intr.masked.store
+// CHECK:       llvm.br ^[[JOIN]]
+tile.kernel @tail(%x: !tile.buf<60xf32, global>, %y: !tile.buf<60xf32, global>)
+    attributes {programs = 4 : i64} {
+  %p = tile.program_id
+  %c16 = arith.constant 16 : index
+  %n = arith.constant 60 : index
+  %at = arith.muli %p, %c16 : index
+  %left = arith.subi %n, %at : index
+  %v = tile.load %x[%at] bounds [%left] : !tile.buf<60xf32, global> -> !row
+  %again = arith.subi %n, %at : index
+  tile.store %v, %y[%at] bounds [%again] : !row -> !tile.buf<60xf32, global>
+  tile.return
+}
