@@ -76,14 +76,25 @@ const RunConfig::Key *RunConfig::findKey(std::string_view fullName) {
   return nullptr;
 }
 
+namespace {
+double derivedMinLr(const RunConfig &config) { return config.lr / 10; }
+int64_t derivedWarmup(const RunConfig &config) {
+  return std::min<int64_t>(200, config.steps / 20);
+}
+int64_t derivedDecay(const RunConfig &config) {
+  return config.schedule == "wsd"
+             ? config.steps / 5
+             : std::max<int64_t>(0, config.steps - config.warmup);
+}
+} // namespace
+
 Result<void> RunConfig::resolve() {
   if (minLr < 0)
-    minLr = lr / 10;
+    minLr = derivedMinLr(*this);
   if (warmup < 0)
-    warmup = std::min<int64_t>(200, steps / 20);
+    warmup = derivedWarmup(*this);
   if (decaySteps < 0)
-    decaySteps =
-        schedule == "wsd" ? steps / 5 : std::max<int64_t>(0, steps - warmup);
+    decaySteps = derivedDecay(*this);
   if (minLr > lr)
     return fail(ErrorKind::BadInput,
                 "optimizer.min_lr = {} is above optimizer.lr = {}", minLr, lr);
@@ -102,21 +113,34 @@ Result<void> RunConfig::resolve() {
   return {};
 }
 
+void RunConfig::unresolve() {
+  if (decaySteps == derivedDecay(*this))
+    decaySteps = -1;
+  if (warmup == derivedWarmup(*this))
+    warmup = -1;
+  if (minLr == derivedMinLr(*this))
+    minLr = -1;
+}
+
+std::string tomlText(std::string_view value) {
+  std::string text = "\"";
+  for (char c : value)
+    if (c == '"' || c == '\\')
+      text += {'\\', c};
+    else if (static_cast<unsigned char>(c) < 32 || c == 127)
+      text += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+    else
+      text += c;
+  return text + "\"";
+}
+
 std::string RunConfig::valueText(const Key &key) const {
   return std::visit(
       [&](auto member) -> std::string {
         const auto &value = this->*member;
         using T = std::decay_t<decltype(value)>;
         if constexpr (std::is_same_v<T, std::string>) {
-          std::string text = "\"";
-          for (char c : value)
-            if (c == '"' || c == '\\')
-              text += {'\\', c};
-            else if (static_cast<unsigned char>(c) < 32)
-              text += fmt::format("\\u{:04x}", c);
-            else
-              text += c;
-          return text + "\"";
+          return tomlText(value);
         } else if constexpr (std::is_arithmetic_v<T>) {
           return fmt::format("{}", value);
         } else {

@@ -87,11 +87,18 @@ struct RunConfig {
   /// together. Idempotent.
   Result<void> resolve();
 
+  /// The reverse: what `resolve` would fill in just so counts as not given, so
+  /// that a changed step count moves what follows from it.
+  void unresolve();
+
   /// The value as TOML: `1e-05`, `"cosine"`, `[{step = 0, T = 64, B = 8}]`.
   std::string valueText(const Key &key) const;
   /// All sections with a comment for each key.
   std::string toToml() const;
 };
+
+/// "text" as TOML writes it, quotes included.
+std::string tomlText(std::string_view text);
 
 /// The candidate with the fewest edits from `word`, if it is near; else "".
 std::string_view nearestWord(std::string_view word,

@@ -1,6 +1,7 @@
-//===- RunConfigReader.cpp - TOML and --set into a RunConfig --------------===//
+//===- RunConfigReader.cpp - TOML and --set into structs ------------------===//
 #include "runtime/core/File.h"
 #include "runtime/train/RunConfig.h"
+#include "runtime/train/RunDirectory.h"
 
 #include <algorithm>
 
@@ -252,6 +253,26 @@ Result<void> RunConfig::set(std::string_view assignment) {
   if (!parsed || parsed.table().size() != 1)
     return origin.error(nowhere, "'{}' is no value", value);
   return readValue(*this, *key, *parsed.table().get("value"), origin);
+}
+
+Result<RunRecord> RunRecord::read(const std::string &path) {
+  BB_ASSIGN(auto file, MappedFile::open(path));
+  toml::parse_result parsed = toml::parse(file->text(), path);
+  if (!parsed)
+    return Origin{path}.error(parsed.error().source(), "{}",
+                              parsed.error().description());
+  RunRecord record;
+  const toml::table *run = parsed.table()["run"].as_table();
+  if (!run)
+    return record;
+  for (const auto &[key, node] : *run)
+    if (const toml::value<std::string> *text = node.as_string())
+      record.facts[std::string(key.str())] = text->get();
+  if (const toml::array *changes = (*run)["changes"].as_array())
+    for (const toml::node &change : *changes)
+      if (const toml::value<std::string> *text = change.as_string())
+        record.changes.push_back(text->get());
+  return record;
 }
 
 } // namespace bitbyte

@@ -1,0 +1,185 @@
+#include "runtime/train/Trainer.h"
+
+#include "runtime/core/File.h"
+#include "runtime/data/WindowSampler.h"
+#include "runtime/engine/TrainStep.h"
+#include "runtime/train/Evaluate.h"
+#include "runtime/train/Schedule.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <numbers>
+
+namespace bitbyte {
+
+using Clock = std::chrono::steady_clock;
+
+static double secondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+Result<void> Trainer::recordBatch(int64_t T) {
+  if (!parts.record)
+    return {};
+  std::vector<uint8_t> row(T + 1);
+  for (size_t begin = 0; begin < bytes.size(); begin += T) {
+    std::copy_n(bytes.begin() + begin, T, row.begin());
+    row[T] = next[begin + T - 1];
+    if (fwrite(row.data(), 1, row.size(), parts.record) != row.size())
+      return fail(ErrorKind::Failed, "the batches cannot be recorded: {}",
+                  systemError(errno));
+  }
+  return {};
+}
+
+Result<double> Trainer::gradients(const TrainPhase &phase) {
+  BB_ASSIGN(auto sampler, WindowSampler::create(parts.data, parts.config.split,
+                                                parts.config.seed, phase.T));
+  bytes.resize(phase.B * phase.T);
+  next.resize(phase.B * phase.T);
+  double loss = 0;
+  for (int64_t micro = 0; micro < phase.accumulate; ++micro) {
+    BB_TRY(
+        sampler.batch(state.cursor + micro * phase.B * phase.T, bytes, next));
+    BB_TRY(recordBatch(phase.T));
+    BB_ASSIGN(double share, runMicro(parts.engine, *phase.micro, bytes, next,
+                                     phase.accumulate, parts.config.seed,
+                                     state.step * phase.accumulate + micro));
+    loss += share;
+  }
+  return loss;
+}
+
+Result<void> Trainer::guard(bool ok, double loss) {
+  if (ok) {
+    state.skippedRow = 0;
+    return {};
+  }
+  ++state.skipped;
+  ++state.skippedRow;
+  if (state.skippedRow > parts.config.maxSkips)
+    return fail(ErrorKind::Diverged,
+                "step {}: the gradient is not finite (loss {}), {} times in a "
+                "row; guard.max_skips is {}. The weights are those before "
+                "these steps; try a lower optimizer.lr or a longer warmup",
+                state.step + 1, loss, state.skippedRow, parts.config.maxSkips);
+  parts.progress.note(
+      fmt::format("step {}: the gradient is not finite (loss {}); step skipped",
+                  state.step + 1, loss));
+  return {};
+}
+
+Result<void> Trainer::step() {
+  auto begin = Clock::now();
+  const RunConfig &config = parts.config;
+  BB_ASSIGN(double loss, gradients(parts.plan.at(state.step)));
+  StepNumbers numbers;
+  numbers.lr = learningRate(config, state.step);
+  numbers.beta1 = config.beta1;
+  numbers.beta2 = config.beta2;
+  numbers.eps = config.eps;
+  numbers.weightDecay = config.weightDecay;
+  numbers.clip = config.clip;
+  BB_ASSIGN(StepResult result,
+            runUpdate(parts.engine, numbers, state.step - state.skipped + 1));
+  BB_TRY(guard(result.ok, loss));
+  double seconds = secondsSince(begin);
+  ++state.step;
+  state.cursor += parts.plan.bytesPerStep;
+  state.seconds += seconds;
+  state.evaluated = false;
+
+  if (state.step % config.logEvery == 0 || state.step == config.steps)
+    BB_TRY(parts.metrics.add(TrainLine{.step = state.step,
+                                       .bytes = state.cursor,
+                                       .loss = loss,
+                                       .lr = numbers.lr,
+                                       .gradNorm = result.gradNorm,
+                                       .seconds = seconds,
+                                       .stepBytes = parts.plan.bytesPerStep,
+                                       .skipped = state.skipped}));
+  double now = static_cast<double>(parts.plan.bytesPerStep) / seconds;
+  speed = speed > 0 ? 0.95 * speed + 0.05 * now : now;
+  double left = static_cast<double>(parts.plan.bytesPerStep) *
+                (config.steps - state.step) / speed;
+  parts.progress.advance("step", state.step, config.steps,
+                         fmt::format("{:.4f} bits/byte  {}  {} left",
+                                     loss / std::numbers::ln2,
+                                     formatSpeed(speed), formatDuration(left)));
+  return {};
+}
+
+bool Trainer::evaluationDue() const {
+  return parts.plan.evaluates && !state.evaluated && state.step > 0 &&
+         (state.step % parts.config.evalEvery == 0 ||
+          state.step == parts.config.steps);
+}
+
+Result<bool> Trainer::evaluateNow() {
+  EvalOptions options;
+  options.split = parts.config.evalSplit;
+  options.maxBytes = parts.config.evalBytes;
+  options.stop = parts.stop;
+  auto result = evaluate(parts.engine, parts.data, options);
+  if (!result && result.error().kind == ErrorKind::Interrupted)
+    return false;
+  if (!result)
+    return tl::unexpected(std::move(result.error()));
+  BB_TRY(parts.metrics.add(EvalLine{.step = state.step,
+                                    .split = options.split,
+                                    .evalBytes = result->evalBytes,
+                                    .bitsPerByte = result->bitsPerByte,
+                                    .seconds = result->seconds}));
+  parts.progress.note(fmt::format("step {}: {} {:.4f} bits/byte over {} bytes",
+                                  state.step, options.split,
+                                  result->bitsPerByte, result->evalBytes));
+  state.evaluated = true;
+  return true;
+}
+
+Result<void> Trainer::save() {
+  BB_TRY(parts.metrics.flush());
+  state.metricsBytes = parts.metrics.bytes();
+  BB_TRY(saveCheckpoint(parts.engine, parts.run, state, parts.config.keep));
+  savedStep = state.step;
+  return {};
+}
+
+Result<TrainEnd> Trainer::run() {
+  auto begin = Clock::now();
+  TrainEnd end = TrainEnd::finished;
+  if (state.step > 0)
+    savedStep = state.step; // it was resumed from there
+  while (true) {
+    // A run that was stopped before an evaluation that was due makes up for it.
+    if (evaluationDue()) {
+      BB_ASSIGN(bool done, evaluateNow());
+      if (!done) {
+        end = TrainEnd::stopped;
+        break;
+      }
+    }
+    int64_t every = parts.config.checkpointEvery;
+    if (state.step != savedStep && state.step > 0 && every > 0 &&
+        state.step % every == 0)
+      BB_TRY(save());
+    if (state.step >= parts.config.steps)
+      break;
+    if (stopped()) {
+      end = TrainEnd::stopped;
+      break;
+    }
+    if (parts.config.minutes > 0 &&
+        secondsSince(begin) >= parts.config.minutes * 60) {
+      end = TrainEnd::timeOver;
+      break;
+    }
+    BB_TRY(step());
+  }
+  if (state.step != savedStep)
+    BB_TRY(save());
+  return end;
+}
+
+} // namespace bitbyte

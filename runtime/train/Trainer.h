@@ -1,0 +1,60 @@
+//===- Trainer.h - The loop over steps ------------------------------------===//
+#pragma once
+
+#include "runtime/train/Checkpoint.h"
+#include "runtime/train/Metrics.h"
+#include "runtime/train/Plan.h"
+#include "runtime/train/Progress.h"
+
+#include <cstdio>
+#include <functional>
+
+namespace bitbyte {
+
+/// How the loop ended, if without an error.
+enum class TrainEnd { finished, timeOver, stopped };
+
+/// Runs steps from `state` on. All that is passed in is borrowed.
+class Trainer {
+public:
+  struct Parts {
+    Engine &engine;
+    const Dataset &data;
+    const RunConfig &config; ///< Resolved.
+    const TrainPlan &plan;
+    const std::string &run; ///< Folder, for checkpoints.
+    Metrics &metrics;
+    Progress &progress;
+    std::function<bool()> stop;
+    FILE *record = nullptr; ///< Batches go here; null: nowhere.
+  };
+
+  Trainer(Parts parts, RunState state)
+      : parts(std::move(parts)), state(std::move(state)) {}
+
+  /// Every way out but an error leaves a checkpoint of the last step done.
+  /// Diverged: more than max_skips steps in a row were not finite.
+  Result<TrainEnd> run();
+
+  const RunState &progress() const { return state; }
+
+private:
+  Result<void> step();
+  /// The mean loss of one step, gradients added.
+  Result<double> gradients(const TrainPhase &phase);
+  Result<void> recordBatch(int64_t T);
+  Result<void> guard(bool ok, double loss);
+  /// False if it was stopped.
+  Result<bool> evaluateNow();
+  bool evaluationDue() const;
+  Result<void> save();
+  bool stopped() const { return parts.stop && parts.stop(); }
+
+  Parts parts;
+  RunState state;
+  int64_t savedStep = -1;
+  double speed = 0; ///< Bytes per second, smoothed.
+  std::vector<uint8_t> bytes, next;
+};
+
+} // namespace bitbyte
