@@ -116,7 +116,9 @@ static bool isDevice(const std::string &path) {
   struct stat status;
   bool special = stat(path.c_str(), &status) == 0 && !S_ISREG(status.st_mode) &&
                  !S_ISDIR(status.st_mode);
-  return special || path.starts_with("/dev/") || path.starts_with("/proc/");
+  bool inDev =
+      path.starts_with("/dev/") && !path.starts_with("/dev/shm/"); // a disk
+  return special || inDev || path.starts_with("/proc/");
 }
 
 Result<AtomicFile> AtomicFile::create(const std::string &path) {
