@@ -168,6 +168,39 @@ Result<void> saveCheckpoint(Engine &engine, const std::string &run,
   return {};
 }
 
+Result<void> saveWeightsFolder(Engine &engine, const std::string &folder) {
+  fs::path final = fs::path(folder).lexically_normal();
+  if (!final.has_filename())
+    final = final.parent_path(); // "DIR/"
+  fs::path parent = final.has_parent_path() ? final.parent_path() : ".";
+  fs::path fresh = parent / fmt::format(".{}.new", final.filename().string());
+  std::error_code error;
+  fs::remove_all(fresh, error);
+  fs::create_directory(fresh, error);
+  if (error)
+    return fail(ErrorKind::Failed, "{}: cannot be made: {}", fresh.string(),
+                systemError(error.value()));
+  RunState state;
+  state.artifactHash = engine.artifact().hash;
+  auto write = [&]() -> Result<void> {
+    std::string weights = fresh / weightsName;
+    BB_TRY(saveWeights(engine, weights, {.layout = Layout::spec}));
+    json files;
+    BB_ASSIGN(files[std::string(weightsName)], describeFile(weights));
+    return writeFileAtomically(fresh / "manifest.json",
+                               manifestText(state, std::move(files)));
+  };
+  if (auto written = write(); !written) {
+    fs::remove_all(fresh, error);
+    return written;
+  }
+  fs::rename(fresh, final, error);
+  if (error)
+    return fail(ErrorKind::Failed, "{}: cannot be renamed to {}: {}",
+                fresh.string(), final.string(), systemError(error.value()));
+  return syncFolder(parent);
+}
+
 Result<Checkpoint> openCheckpoint(const std::string &directory) {
   Checkpoint checkpoint{directory, {}};
   json files;

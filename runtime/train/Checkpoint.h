@@ -44,6 +44,10 @@ struct Checkpoint {
 Result<void> saveCheckpoint(Engine &engine, const std::string &run,
                             const RunState &state, int64_t keep);
 
+/// A checkpoint at step 0 of the engine's parameters alone, in a folder that is
+/// made for it and appears whole or not at all: what `import` writes.
+Result<void> saveWeightsFolder(Engine &engine, const std::string &folder);
+
 /// Checks sizes and hashes. BadInput names the file that is not whole.
 Result<Checkpoint> openCheckpoint(const std::string &directory);
 

@@ -205,13 +205,14 @@ Result<void> TrainRun::writeConfig(const Dataset &data) {
   const Artifact &artifact = engine.artifact();
   record.facts = {{"version", artifact.compiler},
                   {"model", artifact.model},
-                  {"artifact", artifact.path},
+                  {"artifact", fs::absolute(artifact.path)},
                   {"artifact_hash", artifact.hash},
                   {"source_hash", artifact.sourceHash},
                   {"compute_type", artifact.computeType},
                   {"device", engine.describe()},
                   {"data", data.directory()},
                   {"data_hash", data.hash()},
+                  {"memory_bytes", std::to_string(engine.allocatedBytes())},
                   {"init", request.init}};
   std::string modelConfig;
   for (const auto &[name, value] : artifact.config)

@@ -139,6 +139,7 @@ void addStates(fb::ArtifactT &artifact) {
   states[1]->init = std::make_unique<fb::InitT>();
   states[1]->init->kind = fb::InitKind::normal;
   states[1]->init->a = 0.02;
+  states[2]->init = std::make_unique<fb::InitT>();
   group("gradient.", "gradient.decay", Kind::gradient, Space::training, 0);
   states[4]->saved = states[5]->saved = false;
   group("optimizer.m.", "optimizer.m.decay", Kind::moment, Space::training,

@@ -43,8 +43,14 @@ Result<const Program *> findProgram(const Variant &variant,
 std::string inputPath(const std::string &path);
 
 void addBench(CLI::App &app, Action &action);
+void addCompare(CLI::App &app, Action &action);
 void addDoctor(CLI::App &app, Action &action);
+void addEval(CLI::App &app, Action &action);
 void addExec(CLI::App &app, Action &action);
+void addExport(CLI::App &app, Action &action);
+void addGenerate(CLI::App &app, Action &action);
+void addImport(CLI::App &app, Action &action);
 void addInfo(CLI::App &app, Action &action);
+void addTrain(CLI::App &app, Action &action);
 
 } // namespace bitbyte

@@ -12,6 +12,9 @@ static constexpr const char *help =
 
 static constexpr const char *examples =
     "Examples:\n"
+    "  bb-run train s.bba --data stories --out runs/a\n"
+    "  bb-run eval s.bba --checkpoint runs/a --data stories\n"
+    "  bb-run generate s.bba --checkpoint runs/a --prompt 'Once upon'\n"
     "  bb-run info s.bba                        what is in an artifact\n"
     "  bb-run bench s.bba                       how fast each kernel is\n"
     "  bb-run doctor                            what this machine can do\n"
@@ -25,6 +28,12 @@ int main(int argc, char **argv) {
   app.require_subcommand(1);
   app.footer(examples);
   Action action;
+  addTrain(app, action);
+  addEval(app, action);
+  addGenerate(app, action);
+  addCompare(app, action);
+  addImport(app, action);
+  addExport(app, action);
   addExec(app, action);
   addBench(app, action);
   addInfo(app, action);
