@@ -101,11 +101,12 @@ public:
         in.push_back(flatBuffer(type));
     }
     SmallVector<int64_t> inplace;
+    SmallVector<int64_t> mayShare = region.inplace();
     for (unsigned i = 0; i < op.getNumResults(); ++i) {
       auto type = cast<bb::GraphTensorType>(op.getResult(i).getType());
       out.push_back(BufType::get(ctx, {rows, columns}, type.getElement(), Space::Global,
                                  StridedAttr::get(ctx, {region.outputs[i].coefficients[mDim], 1})));
-      int64_t from = region.inplaceFor(i);
+      int64_t from = mayShare[i];
       inplace.push_back(from < 0 ? -1 : place[from]);
     }
 

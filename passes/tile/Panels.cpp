@@ -11,8 +11,13 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source, const Pa
   int64_t panels = llvm::divideCeil(shape.size, shape.width), lanes = context.target.lanes;
   auto type = cast<bb::GraphTensorType>(source.getType());
   auto packedType = temporary(at->getContext(), {panels, shape.depth, shape.width});
-  BufType from = BufType::get(at->getContext(), {shape.size, shape.depth}, type.getElement(), Space::Global,
-                              StridedAttr::get(at->getContext(), {shape.sizeStride, shape.depthStride}));
+  bool turned = shape.depthStride == 1 && shape.sizeStride != 1;
+  MLIRContext *ctx = at->getContext();
+  BufType from =
+      turned ? BufType::get(ctx, {shape.size, shape.depth}, type.getElement(), Space::Global,
+                            StridedAttr::get(ctx, {shape.sizeStride, shape.depthStride}))
+             : BufType::get(ctx, {shape.depth, shape.size}, type.getElement(), Space::Global,
+                            StridedAttr::get(ctx, {shape.depthStride, shape.sizeStride}));
   BufType to = BufType::global({panels, shape.depth, shape.width}, packedType.getElement());
   // Programs share panels, and depth where there are few panels.
   int64_t slices = std::max<int64_t>(1, std::min<int64_t>(llvm::divideCeil(64, panels), shape.depth / (8 * lanes)));
@@ -30,8 +35,7 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source, const Pa
     RegType row = k->row(shape.width, k->f32());
     k->loop(begin, end, 1, [&](Value d) {
       // Read along the panel's width, which is contiguous in the source.
-      Value source = k->view(k->arg(0), {first, d}, {shape.width}, ArrayRef<int64_t>{1});
-      k->store(k->load(row, source, {k->index(0)}, bounded ? Values{exist} : Values{}), k->arg(1),
+      k->store(k->load(row, k->arg(0), {d, first}, bounded ? Values{exist} : Values{}), k->arg(1),
                {panel, d, k->index(0)});
     });
   };
@@ -61,7 +65,7 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source, const Pa
       });
   };
   auto pack = [&](bool bounded) {
-    if (shape.depthStride == 1 && shape.sizeStride != 1)
+    if (turned)
       transposed(bounded);
     else
       rowsAreContiguous(bounded);

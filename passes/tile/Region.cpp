@@ -127,21 +127,37 @@ SmallVector<Operation *> Region::slice(ValueRange values, function_ref<bool(Valu
   return ordered;
 }
 
-int64_t Region::inplaceFor(unsigned output) const {
+SmallVector<int64_t> Region::inplace() const {
   bb::FusedOp op = this->op;
-  for (unsigned i = 0; i < op.getNumOperands(); ++i) {
+  SmallVector<int64_t> chosen(op.getNumResults(), -1);
+  auto fits = [&](unsigned i, unsigned output) {
     Value v = op.getOperand(i);
-    if (v.getType() != op.getResult(output).getType())
-      continue;
-    bool same = true;
+    if (v.getType() != op.getResult(output).getType() || llvm::is_contained(chosen, i))
+      return false;
     for (unsigned j = 0; j < op.getNumOperands(); ++j)
-      if (op.getOperand(j) == v)
-        same &= inputs[j] && inputs[j]->coefficients == outputs[output].coefficients &&
-                inputs[j]->constant == outputs[output].constant;
-    if (same)
-      return i;
-  }
-  return -1;
+      if (op.getOperand(j) == v &&
+          (!inputs[j] || inputs[j]->coefficients != outputs[output].coefficients ||
+           inputs[j]->constant != outputs[output].constant))
+        return false;
+    return true;
+  };
+  auto choose = [&](function_ref<bool(Value operand, Value result)> wanted) {
+    for (unsigned output = 0; output < op.getNumResults(); ++output)
+      for (unsigned i = 0; i < op.getNumOperands() && chosen[output] < 0; ++i)
+        if (wanted(op.getOperand(i), op.getResult(output)) && fits(i, output))
+          chosen[output] = i;
+  };
+  auto sameState = [](Value operand, Value result) {
+    auto read = operand.getDefiningOp<bb::ReadOp>();
+    return read && llvm::any_of(result.getUsers(), [&](Operation *user) {
+             auto write = dyn_cast<bb::WriteOp>(user);
+             return write && write.getState() == read.getState();
+           });
+  };
+  choose(sameState);
+  choose([](Value operand, Value) { return operand.hasOneUse() && !operand.getDefiningOp<bb::ReadOp>(); });
+  choose([](Value, Value) { return true; });
+  return chosen;
 }
 
 int64_t Region::traffic() const {
@@ -186,6 +202,26 @@ void RegionEmitter::setLane(unsigned dim, Value offset, RegType type, Value exis
 }
 void RegionEmitter::reset() { values.clear(); }
 
+void RegionEmitter::hoist(unsigned dim, uint64_t set) {
+  noLane();
+  reset();
+  bb::FusedOp op = region.op;
+  auto known = [&](Value v) { return fixed.contains(v); };
+  for (Operation &o : op.getBody().front()) {
+    bool alongLanes = isa<bb::EmitOp, bb::ReduceOverOp>(o) || region.domain(o.getResult(0)) >> dim & 1;
+    if (!alongLanes)
+      continue;
+    for (Value v : o.getOperands()) {
+      uint64_t varies = region.domain(v);
+      if (known(v) || isa<bb::GraphTensorType>(v.getType()) || varies >> dim & 1 || varies & ~set ||
+          v.getDefiningOp<arith::ConstantOp>() ||
+          llvm::any_of(region.slice({v}, known), llvm::IsaPred<bb::ReduceOverOp>))
+        continue;
+      fixed[v] = get(v);
+    }
+  }
+}
+
 Value RegionEmitter::address(const LinearAccess &access) {
   Value at = k.index(access.constant);
   for (unsigned d = 0; d < coordinates.size(); ++d)
@@ -197,22 +233,22 @@ Value RegionEmitter::address(const LinearAccess &access) {
 Value RegionEmitter::loadInput(BlockArgument argument) {
   unsigned i = argument.getArgNumber();
   const LinearAccess &access = *region.inputs[i];
-  Value buffer = k.arg(i), at = address(access);
+  Value memory = buffer(i), at = address(access);
   int64_t step = laneType ? access.coefficients[*lane] : 0;
   if (step == 0)
-    return k.loadScalar(argument.getType(), buffer, {at});
+    return k.loadScalar(argument.getType(), memory, {at});
   RegType type = laneType.withElement(argument.getType());
   SmallVector<Value> bounds;
   if (bound)
     bounds.push_back(bound);
   at = k.add(at, k.mul(laneOffset, step));
   if (step == 1)
-    return k.load(type, buffer, {at}, bounds);
+    return k.load(type, memory, {at}, bounds);
   Value base = k.toI32(at);
   Value index = k.map({k.iota(laneType.withElement(k.i32()), 0)}, k.i32(), [&](ScalarBuilder &s, ValueRange a) {
     return s.add(s.mul(a[0], s.integer(step)), base);
   });
-  return k.gather(type, buffer, {index}, bounds);
+  return k.gather(type, memory, {index}, bounds);
 }
 
 Value RegionEmitter::lift(Value v, RegType type) {
@@ -263,39 +299,54 @@ Value RegionEmitter::emitOp(Operation *op) {
     return k.map({k.iota(laneType.withElement(k.i32()), 0)}, k.i32(),
                  [&](ScalarBuilder &s, ValueRange a) { return s.add(a[0], base); });
   }
+  if (auto at = dyn_cast<bb::AtOp>(op))
+    return emitAt(at);
   SmallVector<Value> operands;
   for (Value v : op->getOperands())
-    if (!isa<bb::GraphTensorType>(v.getType()))
-      operands.push_back(get(v));
-  if (auto at = dyn_cast<bb::AtOp>(op)) {
-    // The buffer is flat: fold the indices into one.
-    unsigned input = cast<BlockArgument>(at.getSource()).getArgNumber();
-    auto type = cast<bb::GraphTensorType>(at.getSource().getType());
-    Value linear;
-    bool rows = llvm::any_of(operands, [](Value v) { return isa<RegType>(v.getType()); });
-    for (auto [axis, index] : llvm::enumerate(operands)) {
-      int64_t size = *type.dim(axis).constant();
-      auto join = [&](ScalarBuilder &s, Value sum, Value i) { return s.add(s.mul(sum, s.integer(size)), i); };
-      if (!linear) {
-        linear = index;
-      } else if (!isa<RegType>(linear.getType()) && !isa<RegType>(index.getType())) {
-        ScalarBuilder s(k.builder, k.loc);
-        linear = join(s, linear, index);
-      } else {
-        RegType t = laneType.withElement(k.i32());
-        linear = k.map({lift(linear, t), lift(index, t)}, k.i32(),
-                       [&](ScalarBuilder &s, ValueRange a) { return join(s, a[0], a[1]); });
-      }
-    }
-    if (!rows)
-      return k.loadScalar(at.getY().getType(), k.arg(input), {k.toIndex(linear)});
-    RegType t = laneType.withElement(at.getY().getType());
-    SmallVector<Value> bounds;
-    if (bound)
-      bounds.push_back(bound);
-    return k.gather(t, k.arg(input), {lift(linear, laneType.withElement(k.i32()))}, bounds);
-  }
+    operands.push_back(get(v));
   return apply(op, operands);
+}
+
+// The buffer is flat: the indices fold into one.
+Value RegionEmitter::emitAt(bb::AtOp at) {
+  Value memory = buffer(cast<BlockArgument>(at.getSource()).getArgNumber());
+  auto type = cast<bb::GraphTensorType>(at.getSource().getType());
+  SmallVector<Value> indices(at.getIndices()), operands;
+  // A row at a computed place, read along the lanes: one load.
+  auto last = indices.empty() ? bb::IndexOp() : indices.back().getDefiningOp<bb::IndexOp>();
+  bool whole = laneType && last && llvm::is_contained(region.members[*lane], last.getDim()) &&
+               llvm::none_of(ArrayRef(indices).drop_back(), [&](Value v) { return region.domain(v) >> *lane & 1; });
+  if (whole)
+    indices.pop_back();
+  for (Value v : indices)
+    operands.push_back(get(v));
+  Value linear;
+  bool rows = llvm::any_of(operands, [](Value v) { return isa<RegType>(v.getType()); });
+  for (auto [axis, index] : llvm::enumerate(operands)) {
+    int64_t size = *type.dim(axis).constant();
+    auto join = [&](ScalarBuilder &s, Value sum, Value i) { return s.add(s.mul(sum, s.integer(size)), i); };
+    if (!linear) {
+      linear = index;
+    } else if (!isa<RegType>(linear.getType()) && !isa<RegType>(index.getType())) {
+      ScalarBuilder s(k.builder, k.loc);
+      linear = join(s, linear, index);
+    } else {
+      RegType t = laneType.withElement(k.i32());
+      linear = k.map({lift(linear, t), lift(index, t)}, k.i32(),
+                     [&](ScalarBuilder &s, ValueRange a) { return join(s, a[0], a[1]); });
+    }
+  }
+  SmallVector<Value> bounds;
+  if (bound)
+    bounds.push_back(bound);
+  if (whole && !rows) {
+    Value row = linear ? k.mul(k.toIndex(linear), *type.dim(-1).constant()) : k.index(0);
+    return k.load(laneType.withElement(at.getY().getType()), memory, {k.add(row, laneOffset)}, bounds);
+  }
+  if (!rows)
+    return k.loadScalar(at.getY().getType(), memory, {k.toIndex(linear)});
+  RegType t = laneType.withElement(at.getY().getType());
+  return k.gather(t, memory, {lift(linear, laneType.withElement(k.i32()))}, bounds);
 }
 
 Value RegionEmitter::get(Value v) {

@@ -34,9 +34,10 @@ public:
   /// Ops that `values` need, in order, stopping at `known` ones.
   llvm::SmallVector<mlir::Operation *> slice(mlir::ValueRange values,
                                              llvm::function_ref<bool(mlir::Value)> known) const;
-  /// Operands for `tile.dispatch` that may share a result's buffer: the first
-  /// whose every read is where the result is written; -1 for none.
-  int64_t inplaceFor(unsigned output) const;
+  /// For each result the operand whose buffer it may take over: each read of it
+  /// is where the result is written; -1 for none. No operand is given twice,
+  /// and a result that is written to a state prefers the state's old value.
+  llvm::SmallVector<int64_t> inplace() const;
   /// Bytes of all operands and results, each once.
   int64_t traffic() const;
   int64_t flops() const;
@@ -61,6 +62,9 @@ public:
 
   /// Forgets values that were computed for an earlier place.
   void reset();
+  /// Computes here, for all code below, what lane code needs and does not vary
+  /// along `lane`. `set` has a bit for each dim whose coordinate is set.
+  void hoist(unsigned lane, uint64_t set);
   /// A value computed outside, for example the sum of a reduction.
   void define(mlir::Value v, mlir::Value tileOrScalar) { fixed[v] = tileOrScalar; }
   /// The value as a row, or as a scalar or rank-0 tile if there is no lane.
@@ -70,18 +74,27 @@ public:
   void store(unsigned output, mlir::Value v);
   /// The element number of an access at the current coordinates, without lanes.
   mlir::Value address(const LinearAccess &access);
-  /// The kernel's argument of the first result; by default behind the operands.
-  void setFirstOutput(unsigned argument) { firstOutput = argument; }
+  /// The kernel's arguments for the region's operands, and for its first result;
+  /// by default they follow each other.
+  void setArguments(llvm::ArrayRef<int64_t> ofInputs, unsigned firstResult) {
+    argumentOf.assign(ofInputs.begin(), ofInputs.end());
+    firstOutput = firstResult;
+  }
 
 private:
   mlir::Value emitOp(mlir::Operation *op);
+  mlir::Value emitAt(bb::AtOp at);
   mlir::Value loadInput(mlir::BlockArgument argument);
   mlir::Value apply(mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
   mlir::Value lift(mlir::Value v, RegType type);
+  mlir::Value buffer(unsigned input) {
+    return k.arg(argumentOf.empty() ? input : argumentOf[input]);
+  }
 
   KernelBuilder &k;
   const Region &region;
   llvm::SmallVector<mlir::Value> coordinates;
+  llvm::SmallVector<int64_t> argumentOf;
   unsigned firstOutput;
   std::optional<unsigned> lane;
   mlir::Value laneOffset, bound;

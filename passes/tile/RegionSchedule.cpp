@@ -50,16 +50,15 @@ public:
     SmallVector<BufType> in, out;
     for (Value v : op.getInputs())
       in.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
-    SmallVector<int64_t> inplace;
-    for (unsigned i = 0; i < op.getNumResults(); ++i) {
-      out.push_back(flatBuffer(cast<bb::GraphTensorType>(op.getResult(i).getType())));
-      inplace.push_back(region.inplaceFor(i));
-    }
+    SmallVector<int64_t> inplace = region.inplace();
+    for (Value v : op.getOutputs())
+      out.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
     auto k = context.kernel(op.getLoc(), reduces.empty() ? "elementwise" : "rowwise", in, out, programs);
     k->setCost(region.flops(), region.traffic());
     RegionEmitter e(*k, region);
     if (splitLane) {
       Value begin = k->mul(k->program(), share);
+      e.hoist(*lane, 0);
       laneSpan(*k, e, begin, k->min(k->index(lanes), k->add(begin, share)), lanes, [&] { storeAll(e, true); });
     } else {
       Value begin = k->mul(k->program(), share);
@@ -82,6 +81,9 @@ private:
         return region.op.emitOpError("reduces over different dims");
     int64_t best = 0;
     for (unsigned d = 0; d < region.sizes.size(); ++d) {
+      // Tiles are stored whole, not element by element.
+      if (llvm::any_of(region.outputs, [&](const LinearAccess &a) { return a.coefficients[d] > 1 || a.coefficients[d] < 0; }))
+        continue;
       int64_t contiguous = 0;
       for (unsigned i = 0; i < region.inputs.size(); ++i)
         if (region.inputs[i] && region.inputs[i]->coefficients[d] == 1)
@@ -92,6 +94,8 @@ private:
       if (!lane || contiguous > best || (contiguous == best && d + 1 == region.sizes.size()))
         lane = d, best = contiguous;
     }
+    if (!lane && !region.sizes.empty())
+      return region.op.emitOpError("has no dim along which all its results are contiguous");
     return success();
   }
 
@@ -103,6 +107,10 @@ private:
       return storeAll(e, false);
     }
     int64_t lanes = region.sizes[*lane];
+    uint64_t set = 0;
+    for (unsigned d : rowDims)
+      set |= uint64_t(1) << d;
+    e.hoist(*lane, set);
     llvm::DenseMap<Value, int64_t> level;
     int64_t levels = 0;
     for (bb::ReduceOverOp r : reduces) {
@@ -127,13 +135,16 @@ private:
       e.reset();
       for (auto [r, sum] : llvm::zip_equal(now, sums))
         e.define(r.getY(), k.reduce(r.getBy() == "max" ? Combiner::Max : Combiner::Add, sum, 0));
+      e.hoist(*lane, set);
     }
-    e.noLane();
-    e.reset();
-    storeAll(e, false);
     bool any = llvm::any_of(region.outputs, [&](const LinearAccess &a) { return a.coefficients[*lane] != 0; });
     if (any)
       laneSpan(k, e, k.index(0), k.index(lanes), lanes, [&] { storeAll(e, true); });
+    // Results of whole rows last: they may take the place of operands that the
+    // lanes read.
+    e.noLane();
+    e.reset();
+    storeAll(e, false);
   }
 
   /// Loops over the reduced dims that do not lie along the lanes.
@@ -202,9 +213,16 @@ private:
     k.when(k.less(k.index(lanes - rest), end), tail);
   }
 
+  /// All reads come before the first write: a result may lie where an operand
+  /// of another result was.
   void storeAll(RegionEmitter &e, bool alongLanes) {
-    for (auto [i, v] : llvm::enumerate(region.op.emit().getValues()))
-      if (!lane || (region.outputs[i].coefficients[*lane] != 0) == alongLanes)
+    auto values = llvm::to_vector(region.op.emit().getValues());
+    auto here = [&](unsigned i) { return !lane || (region.outputs[i].coefficients[*lane] != 0) == alongLanes; };
+    for (auto [i, v] : llvm::enumerate(values))
+      if (here(i))
+        e.get(v);
+    for (auto [i, v] : llvm::enumerate(values))
+      if (here(i))
         e.store(i, v);
   }
 
@@ -299,6 +317,17 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   }
   Value partial = context.dispatch(op, *first, op.getInputs(), {partialType})[0];
 
+  // The second kernel sees the operands that are used after the sum.
+  Values operands;
+  SmallVector<int64_t> place(op.getNumOperands(), -1);
+  in.clear();
+  for (Operation *o : region.slice(op.emit().getValues(), [&](Value v) { return v == reduce.getY(); }))
+    for (Value v : o->getOperands())
+      if (auto argument = dyn_cast<BlockArgument>(v); argument && place[argument.getArgNumber()] < 0) {
+        place[argument.getArgNumber()] = operands.size();
+        operands.push_back(op.getOperand(argument.getArgNumber()));
+        in.push_back(flatBuffer(cast<bb::GraphTensorType>(operands.back().getType())));
+      }
   in.push_back(flatBuffer(partialType));
   auto type = cast<bb::GraphTensorType>(op.getResult(0).getType());
   auto second = context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(type)}, 1);
@@ -306,7 +335,7 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
     KernelBuilder &k = *second;
     k.setCost(programs * columns, byteCount(partialType) + byteCount(type));
     RegionEmitter e(k, region);
-    e.setFirstOutput(in.size());
+    e.setArguments(place, in.size());
     k.loop(0, outer, 1, [&](Value o) {
       for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
         e.setCoordinate(d, i);
@@ -323,9 +352,9 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
       });
     });
   }
-  Values operands(op.getInputs());
   operands.push_back(partial);
-  Values result = context.dispatch(op, *second, operands, {type}, {region.inplaceFor(0)});
+  int64_t from = region.inplace()[0];
+  Values result = context.dispatch(op, *second, operands, {type}, {from < 0 ? -1 : place[from]});
   op.getResult(0).replaceAllUsesWith(result[0]);
   op->erase();
   return success();

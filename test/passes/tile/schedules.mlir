@@ -66,7 +66,7 @@ bb.model @columns() {
 // CHECK: tile.kernel @columnsum_1
 // CHECK-SAME: programs = 1
 // CHECK: %[[PART:.*]] = tile.dispatch @columnsum_0(%x)
-// CHECK: tile.dispatch @columnsum_1(%x, %[[PART]])
+// CHECK: tile.dispatch @columnsum_1(%[[PART]])
 
 // -----
 

@@ -1,0 +1,20 @@
+//===- Reference.h - What a fused region means, in float64 ----------------===//
+#pragma once
+
+#include "dialects/bb/BBOps.h"
+
+#include <vector>
+
+namespace bitbyte::bb {
+
+/// A tensor's elements, row-major.
+using Elements = std::vector<double>;
+
+int64_t elementCount(mlir::Value v);
+/// The nearest number that `element` can hold.
+double rounded(double v, mlir::Type element);
+/// The value of every result, point by point, from the operands.
+std::vector<Elements> evaluate(FusedOp op,
+                               const std::vector<Elements> &operands);
+
+} // namespace bitbyte::bb
