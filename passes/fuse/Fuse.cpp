@@ -171,7 +171,8 @@ private:
         llvm::any_of(readers, [&](Value r) { return !fitsRow(reduce, r); }))
       return (void)roots.insert(v);
     // An epilogue holds plain accesses only.
-    if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, SliceOp, SplitOp, TransposeOp>(v.getDefiningOp()) &&
+    if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, SliceOp, SplitOp,
+            TransposeOp>(v.getDefiningOp()) &&
         llvm::any_of(readers, [&](Value r) { return anchored.contains(r); }))
       return (void)roots.insert(v);
     if (readers.size() > 1 && (reduce || fullReads(v).size() > 1))
@@ -224,8 +225,12 @@ struct Fuse final : bitbyte::bb::impl::FusePassBase<Fuse> {
       decompose(program);
       DominanceInfo dominance(program);
       eliminateCommonSubExpressions(rewriter, dominance, program);
-      return failed(Fuser(program).run()) ? WalkResult::interrupt()
-                                          : WalkResult::advance();
+      if (failed(Fuser(program).run()))
+        return WalkResult::interrupt();
+      mergeRegions(program);
+      DominanceInfo merged(program);
+      eliminateCommonSubExpressions(rewriter, merged, program);
+      return WalkResult::advance();
     });
     if (done.wasInterrupted())
       signalPassFailure();

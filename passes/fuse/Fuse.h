@@ -17,4 +17,8 @@ namespace bitbyte::bb {
 /// and element-wise ops.
 void decompose(ProgramOp program);
 
+/// Makes one region of several results where regions feed each other or read
+/// the same tensors.
+void mergeRegions(ProgramOp program);
+
 } // namespace bitbyte::bb

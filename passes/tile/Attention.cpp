@@ -163,7 +163,8 @@ LogicalResult scheduleAttention(ScheduleContext &context, bb::AttentionOp op) {
   };
   int64_t rest = s.queries % count;
   Value whole = rest ? k.min(i1, k.index(s.queries - rest)) : i1;
-  k.loop(i0, whole, count, [&](Value i) { queries(i, count); });
+  if (s.queries >= count)
+    k.loop(i0, whole, count, [&](Value i) { queries(i, count); });
   if (rest)
     k.when(k.less(k.index(s.queries - rest), i1),
            [&] { queries(k.index(s.queries - rest), rest); });

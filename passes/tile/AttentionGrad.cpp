@@ -170,7 +170,9 @@ LogicalResult scheduleAttentionGrad(ScheduleContext &context,
   int64_t perGroup = s.heads / s.groups, rest = s.queries % count;
   k.loop(0, perGroup, 1, [&](Value member) {
     Value h = k.add(k.mul(g, perGroup), member);
-    k.loop(0, s.queries - rest, count, [&](Value i) { queries(h, i, count); });
+    if (s.queries >= count)
+      k.loop(0, s.queries - rest, count,
+             [&](Value i) { queries(h, i, count); });
     if (rest)
       queries(h, k.index(s.queries - rest), rest);
   });

@@ -129,11 +129,13 @@ public:
     int64_t wholePanels = columns / microColumns;
     Value lastRows = rows % microRows ? equal(k, rowBlock, rowBlocks - 1) : Value();
     auto column = [&](Value j, bool ragged) {
-      k.loop(i0, i1, 1, [&](Value i) { tile(k.mul(i, microRows), microRows, j, ragged); });
+      if (wholeRows)
+        k.loop(i0, i1, 1, [&](Value i) { tile(k.mul(i, microRows), microRows, j, ragged); });
       if (lastRows)
         k.when(lastRows, [&] { tile(k.index(wholeRows * microRows), rows % microRows, j, ragged); });
     };
-    k.loop(j0, k.min(j1, k.index(wholePanels)), 1, [&](Value j) { column(j, false); });
+    if (wholePanels)
+      k.loop(j0, k.min(j1, k.index(wholePanels)), 1, [&](Value j) { column(j, false); });
     if (columns % microColumns)
       k.when(equal(k, columnBlock, columnBlocks - 1), [&] { column(k.index(wholePanels), true); });
     Values results = context.dispatch(op, k, operands, op->getResultTypes(), inplace);

@@ -3,6 +3,8 @@
 #include "passes/tile/Schedules.h"
 
 #include "llvm/ADT/TypeSwitch.h"
+#include "mlir/IR/Dominance.h"
+#include "mlir/Transforms/CSE.h"
 
 namespace bitbyte::tile {
 #define GEN_PASS_DEF_TILEPASS
@@ -25,6 +27,10 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
       for (Operation &op : llvm::make_early_inc_range(program.getBody().front()))
         if (failed(schedule(context, &op)))
           return WalkResult::interrupt();
+      // Equal dispatches on equal operands run once: packed panels above all.
+      IRRewriter rewriter(&getContext());
+      DominanceInfo dominance(program);
+      eliminateCommonSubExpressions(rewriter, dominance, program);
       return WalkResult::advance();
     });
     if (done.wasInterrupted())

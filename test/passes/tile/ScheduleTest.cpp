@@ -191,10 +191,10 @@ int64_t check(const std::string &text, double tolerance = 2e-5,
         for (auto [i, v] : llvm::enumerate(op->getResults())) {
           int64_t from =
               dispatch.getInplace() ? (*dispatch.getInplace())[i] : -1;
-          // Every takeover that is allowed happens here, unless a result or an
-          // argument still needs the old values.
+          // Every takeover that is allowed happens here, unless something else
+          // still needs the old values.
           bool dies = from >= 0 && op->getOperand(from).hasOneUse() &&
-                      op->getOperand(from).getDefiningOp<tile::DispatchOp>();
+                      !op->getOperand(from).getDefiningOp<bb::ConstantOp>();
           buffers[v] = dies ? buffers[op->getOperand(from)]
                             : std::make_shared<Buffer>(bb::elementCount(v) *
                                                        bytesOf(elementOf(v)));
@@ -293,6 +293,30 @@ TEST(Schedules, WholeSums) {
         " return %b }");
 }
 
+TEST(Schedules, OneRegionOfSeveralResults) {
+  // An optimizer step, all in place.
+  for (int64_t n : {5, 64, 1000}) {
+    std::string t = "f32[" + number(n) + "]";
+    check("program @p(%p: " + t + ", %g: " + t + ", %m: " + t +
+          ", %lr: f32[])"
+          " -> " +
+          t + ", " + t + ", " + t +
+          " { %c = mul %g, %lr\n"
+          " %m1 = add %m, %c\n %e = tanh %m1\n %p1 = sub %p, %e\n"
+          " %z = mul %g, %p1\n return %m1, %p1, %z }");
+  }
+  // A row's statistic lies where an operand of the same form was.
+  check("program @p(%x: f32[9, 40], %s: f32[9, 1]) -> f32[9, 40], f32[9, 1] {"
+        " %y = mul %x, %s\n %q = square %y\n"
+        " %r = reduce %q by mean axes [1] keep\n return %y, %r }");
+  // Two epilogues of one product.
+  check("program @p(%dy: f32[32, 24], %w: f32[24, 48], %g: f32[32, 48],"
+        " %u: f32[32, 48]) -> f32[32, 48], f32[32, 48] {"
+        " %d = einsum %dy, %w as \"ao,oi->ai\"\n %s = silu %g\n"
+        " %du = mul %d, %s\n %e = mul %d, %u\n %h = sigmoid %g\n"
+        " %dg = mul %e, %h\n return %du, %dg }");
+}
+
 TEST(Schedules, Rotary) {
   for (const char *form : {"", " pairs", " inverse"})
     for (int64_t d : {4, 16, 24})
@@ -327,7 +351,8 @@ TEST(Schedules, Products) {
                          {6, 16, 8},
                          {13, 21, 19},
                          {30, 40, 12},
-                         {4, 5, 3}}) {
+                         {4, 5, 3},
+                         {5, 10, 8}}) {
     std::string x = "f32[1, " + number(m) + ", " + number(k) + "]",
                 w = "f32[" + number(n) + ", " + number(k) + "]",
                 y = "f32[1, " + number(m) + ", " + number(n) + "]";
