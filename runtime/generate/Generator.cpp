@@ -33,6 +33,66 @@ std::string lacks(const Artifact &artifact, std::string_view programs) {
                      fmt::join(artifact.programsAsked, ","));
 }
 
+/// Everything anew for each byte: slow, and the check of the other one. Takes
+/// the first row of a batch.
+class PlainModel : public ByteModel {
+public:
+  static Result<std::unique_ptr<ByteModel>> create(Engine &engine) {
+    auto model = std::unique_ptr<PlainModel>(new PlainModel(engine));
+    model->program = findProgram(engine);
+    if (!model->program)
+      return fail(ErrorKind::BadInput, "{}",
+                  lacks(engine.artifact(), "'logits'"));
+    const Tensor *logits = model->program->output("logits");
+    model->positions = logits->shape[1];
+    model->vocab = logits->shape[2];
+    model->bytes.resize(logits->shape[0] * model->positions);
+    model->values.resize(model->bytes.size() * model->vocab);
+    return model;
+  }
+
+  /// The one with the fewest rows, and of those with the most positions.
+  static const Program *findProgram(const Engine &engine) {
+    const Program *best = nullptr;
+    auto shape = [](const Program &program) {
+      const std::vector<uint64_t> &logits = program.output("logits")->shape;
+      return std::pair(-static_cast<int64_t>(logits[0]), logits[1]);
+    };
+    for (const Program &program : engine.variant().programs) {
+      const Tensor *logits = program.output("logits");
+      if (program.base == "logits" && program.inputs.size() == 1 && logits &&
+          logits->dtype == DType::f32 && logits->shape.size() == 3 &&
+          (!best || shape(program) > shape(*best)))
+        best = &program;
+    }
+    return best;
+  }
+
+  uint64_t capacity() const override { return positions; }
+  uint64_t position() const override { return fed; }
+  std::span<const float> logits() const override {
+    return std::span(values).subspan((fed - 1) * vocab, vocab);
+  }
+
+  Result<void> feed(std::span<const uint8_t> more) override {
+    BB_TRY(requireRoom(fed, more.size(), positions));
+    std::ranges::copy(more, bytes.begin() + fed);
+    fed += more.size();
+    InputBytes input{program->inputs[0].name, std::as_bytes(std::span(bytes))};
+    OutputBytes output{"logits", std::as_writable_bytes(std::span(values))};
+    return engine.run(*program, {&input, 1}, {&output, 1});
+  }
+
+private:
+  explicit PlainModel(Engine &engine) : engine(engine) {}
+
+  Engine &engine;
+  const Program *program = nullptr;
+  uint64_t positions = 0, vocab = 0, fed = 0;
+  std::vector<uint8_t> bytes;
+  std::vector<float> values;
+};
+
 /// Caches in the engine: a byte costs one step.
 class CachedModel : public ByteModel {
 public:
@@ -40,8 +100,9 @@ public:
     auto model = std::unique_ptr<CachedModel>(new CachedModel(engine));
     model->step = engine.program("after.1");
     if (!model->step)
-      return fail(ErrorKind::BadInput, "{}",
-                  lacks(engine.artifact(), "'after.1'"));
+      return fail(
+          ErrorKind::BadInput, "{}{}", lacks(engine.artifact(), "'after.1'"),
+          PlainModel::findProgram(engine) ? ", or give --no-cache" : "");
     BB_TRY(model->check(*model->step));
     if (const Program *prefill = engine.program("prefill")) {
       BB_TRY(model->check(*prefill));
@@ -105,55 +166,6 @@ private:
   Engine &engine;
   const Program *step = nullptr, *prefill = nullptr;
   uint64_t chunk = 1, context = 0, fed = 0;
-  std::vector<float> values;
-};
-
-/// Everything anew for each byte: slow, and the check of the other one.
-class PlainModel : public ByteModel {
-public:
-  static Result<std::unique_ptr<ByteModel>> create(Engine &engine) {
-    auto model = std::unique_ptr<PlainModel>(new PlainModel(engine));
-    for (const Program &program : engine.variant().programs) {
-      const Tensor *logits = program.output("logits");
-      if (program.base != "logits" || program.inputs.size() != 1 || !logits ||
-          logits->shape.size() != 3 || logits->shape[0] != 1)
-        continue;
-      if (!model->program ||
-          logits->shape[1] > model->program->output("logits")->shape[1])
-        model->program = &program;
-    }
-    if (!model->program)
-      return fail(ErrorKind::BadInput, "{}",
-                  lacks(engine.artifact(), "'logits' for one row"));
-    const Tensor *logits = model->program->output("logits");
-    model->bytes.resize(logits->shape[1]);
-    model->values.resize(logits->shape[1] * logits->shape[2]);
-    model->vocab = logits->shape[2];
-    return model;
-  }
-
-  uint64_t capacity() const override { return bytes.size(); }
-  uint64_t position() const override { return fed; }
-  std::span<const float> logits() const override {
-    return std::span(values).subspan((fed - 1) * vocab, vocab);
-  }
-
-  Result<void> feed(std::span<const uint8_t> more) override {
-    BB_TRY(requireRoom(fed, more.size(), bytes.size()));
-    std::ranges::copy(more, bytes.begin() + fed);
-    fed += more.size();
-    InputBytes input{program->inputs[0].name, std::as_bytes(std::span(bytes))};
-    OutputBytes output{"logits", std::as_writable_bytes(std::span(values))};
-    return engine.run(*program, {&input, 1}, {&output, 1});
-  }
-
-private:
-  explicit PlainModel(Engine &engine) : engine(engine) {}
-
-  Engine &engine;
-  const Program *program = nullptr;
-  uint64_t vocab = 0, fed = 0;
-  std::vector<uint8_t> bytes;
   std::vector<float> values;
 };
 

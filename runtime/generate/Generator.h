@@ -15,7 +15,7 @@ namespace bitbyte {
 class ByteModel {
 public:
   /// With `cache`: prompts through `prefill`, single bytes through `after.1`.
-  /// Without: all bytes so far through `logits` closed at (1, context), the
+  /// Without: all bytes so far through `logits` (that with the fewest rows), the
   /// rest of it zero. BadInput if the artifact lacks these programs.
   static Result<std::unique_ptr<ByteModel>> create(Engine &engine, bool cache);
   virtual ~ByteModel() = default;

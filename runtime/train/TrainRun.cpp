@@ -203,7 +203,8 @@ Result<void> TrainRun::fillEngine(const Dataset &data) {
 
 Result<void> TrainRun::writeConfig(const Dataset &data) {
   const Artifact &artifact = engine.artifact();
-  record.facts = {{"version", artifact.compiler},
+  record.facts = {{"bb_run", BB_VERSION},
+                  {"compiler", artifact.compiler},
                   {"model", artifact.model},
                   {"artifact", fs::absolute(artifact.path)},
                   {"artifact_hash", artifact.hash},

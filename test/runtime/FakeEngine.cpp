@@ -135,10 +135,12 @@ std::shared_ptr<const Artifact> fakeArtifact(const FakeOptions &options) {
   };
   generating("prefill", options.chunk);
   generating("after.1", 1);
-  variant.programs.push_back(
-      program(fmt::format("logits.B1T{}", options.context), "logits",
-              {tensor("bytes", DType::u8, {1, options.context})},
-              {tensor("logits", DType::f32, {1, options.context, n})}));
+  variant.programs.push_back(program(
+      fmt::format("logits.B{}T{}", options.logitsRows, options.context),
+      "logits",
+      {tensor("bytes", DType::u8, {options.logitsRows, options.context})},
+      {tensor("logits", DType::f32,
+              {options.logitsRows, options.context, n})}));
   variant.parametersBytes = elements * 4;
   variant.trainingBytes = elements * 12 + 4;
   artifact->variants.push_back(std::move(variant));
@@ -237,9 +239,9 @@ Result<void> FakeEngine::run(const Program &program,
   auto bytes = bytesOf(inputs, "bytes");
   uint64_t T = program.inputs[0].shape[1];
   if (program.base == "logits") {
-    std::vector<float> out(T * vocab);
-    for (uint64_t t = 0; t < T; ++t)
-      logits(bytes[t], t ? bytes[t - 1] : -1, &out[t * vocab]);
+    std::vector<float> out(bytes.size() * vocab);
+    for (uint64_t i = 0; i < bytes.size(); ++i)
+      logits(bytes[i], i % T ? bytes[i - 1] : -1, &out[i * vocab]);
     give(outputs, "logits", out.data());
     return {};
   }

@@ -20,6 +20,7 @@ namespace bitbyte::test {
 
 struct FakeOptions {
   uint64_t vocab = 16, context = 24, chunk = 4;
+  uint64_t logitsRows = 1; ///< B of the program `logits`.
   /// [B, T] of micro and score; the first is the one without a suffix.
   std::vector<std::pair<uint64_t, uint64_t>> shapes = {{2, 8}};
   Init init = {InitKind::normal, 0.5};

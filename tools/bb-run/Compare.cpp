@@ -86,11 +86,11 @@ void printSeeds(const std::vector<Run> &runs) {
     groups[run.settings].push_back(&run);
   for (const auto &[settings, members] : groups)
     if (members.size() > 1)
-      fmt::print("\n{} and {} others differ in the seed alone: train {}, eval "
-                 "{} bits per byte\n",
-                 members[0]->path, members.size() - 1,
-                 spread(members, &Run::trainBits, 4),
-                 spread(members, &Run::evalBits, 4));
+      fmt::print(
+          "\n{} runs like {} differ in the seed alone: train {}, eval {} "
+          "bits per byte\n",
+          members.size(), members[0]->path, spread(members, &Run::trainBits, 4),
+          spread(members, &Run::evalBits, 4));
 }
 
 void printDifferences(const std::vector<Run> &runs) {

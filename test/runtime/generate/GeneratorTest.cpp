@@ -56,6 +56,19 @@ TEST_F(Generation, TheCacheChangesNothing) {
     }
 }
 
+TEST_F(Generation, WithoutACacheTheFirstRowOfABatchWillDo) {
+  FakeEngine batch({.logitsRows = 3});
+  batch.table = engine.table;
+  GenerateOptions options{.bytes = 10, .cache = false};
+  std::string text;
+  auto end = generate(batch, prompt(5), options, [&](uint8_t byte) {
+    text += static_cast<char>(byte);
+    return true;
+  });
+  ASSERT_TRUE(end) << end.error().message;
+  EXPECT_EQ(text, run(prompt(5), options).text);
+}
+
 TEST_F(Generation, PromptsGoThroughPrefillAsFarAsTheyFill) {
   run(prompt(11), {.bytes = 2});
   EXPECT_THAT(engine.log, ElementsAre("prefill", "prefill", "after.1",
