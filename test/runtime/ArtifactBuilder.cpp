@@ -222,6 +222,11 @@ void addPrograms(fb::VariantT &variant) {
   constant.outputs.push_back(number("sum", 0));
   dispatch(constant, 6, buffers(place(Space::constant, 0, 256), arena(0, 4)));
 
+  fb::ProgramT &logits = addProgram(variant, "logits", 8256);
+  logits.inputs.push_back(bytes("bytes", 0));
+  logits.outputs.push_back(tensor("logits", fb::DType::f32, 64, {2, 4, 256}));
+  dispatch(logits, 7, buffers(arena(0, 8), arena(64, 8192)));
+
   fb::ProgramT &ring = addProgram(variant, "ring", 64);
   ring.inputs.push_back(tensor("add", fb::DType::f32, 0, {16}));
   ring.outputs.push_back(tensor("ring", fb::DType::f32, 0, {16}));
@@ -292,6 +297,7 @@ fb::ArtifactT toyArtifact(const std::string &target) {
   addKernel(*variant, "number", 1000, {8000}, {true}, 1, 64);
   addKernel(*variant, "denormal", 500, {4, 2000}, {false, true});
   addKernel(*variant, "constant", 1, {256, 4}, {false, true});
+  addKernel(*variant, "logits", 8, {8, 8192}, {false, true});
   addPrograms(*variant);
   artifact.variants.push_back(std::move(variant));
   return artifact;

@@ -101,3 +101,13 @@ KERNEL(toy_constant) {
   for (int i = 0; i < 64; ++i)
     sum[0] += constant[i];
 }
+
+// bytes -> logits [positions, 256]: the letter after, most likely; a program per
+// position.
+KERNEL(toy_logits) {
+  const uint8_t *bytes = buffers[0];
+  float *logits = buffers[1];
+  for (int64_t i = begin; i < end; ++i)
+    for (int id = 0; id < 256; ++id)
+      logits[i * 256 + id] = id == bytes[i] + 1 ? 8 : 0;
+}

@@ -176,8 +176,8 @@ TEST_F(ArtifactFile, ProgramsFitTheirKernelsAndSpaces) {
   auto step = [](fb::ArtifactT &a) -> fb::DispatchT & {
     return *a.variants[0]->programs[0]->steps[0].AsDispatch();
   };
-  EXPECT_THAT(refusedAfter([&](auto &a) { step(a).kernel = 7; }),
-              HasSubstr("program 'score' calls kernel 7 of 7"));
+  EXPECT_THAT(refusedAfter([&](auto &a) { step(a).kernel = 8; }),
+              HasSubstr("program 'score' calls kernel 8 of 8"));
   EXPECT_THAT(refusedAfter([&](auto &a) { step(a).buffers.pop_back(); }),
               HasSubstr("with 3 buffers and 0 scalars; it takes 4 and 0"));
   EXPECT_THAT(refusedAfter([&](auto &a) { step(a).scalars = {1}; }),
