@@ -226,10 +226,22 @@ private:
     return false;
   }
 
+  /// Whether `b` can be computed where `a` is, and nothing but `b` reads `a`.
+  static bool movesUp(FusedOp a, FusedOp b) {
+    bool alone =
+        llvm::all_of(a->getUsers(), [&](Operation *user) { return user == b; });
+    return alone && llvm::all_of(b.getInputs(), [&](Value v) {
+             Operation *from = v.getDefiningOp();
+             return !from || from == a || from->isBeforeInBlock(a);
+           });
+  }
+
   /// Whether something between the two must stay there: a product (the order of
   /// those decides how long tensors live, and what backward computes again must
   /// not return to forward), or what `b` needs and `a` gives.
   static bool apart(FusedOp a, FusedOp b) {
+    if (movesUp(a, b))
+      return false;
     llvm::SmallPtrSet<Operation *, 8> after{a};
     for (Operation *op = a->getNextNode(); op != b; op = op->getNextNode()) {
       if (isAnchor(op))
@@ -312,14 +324,14 @@ private:
     state.addAttribute("dim_names", wide.getDimNamesAttr());
     state.addAttribute("dim_sizes", wide.getDimSizesAttr());
     state.addAttribute("maps", builder.getArrayAttr(maps));
-    builder.setInsertionPoint(b);
+    builder.setInsertionPoint(movesUp(a, b) ? a : b);
     auto made = cast<FusedOp>(builder.create(state));
 
     // What reads the first one's results and stands before the place of the
     // merged region moves behind it, in order.
     llvm::SmallPtrSet<Operation *, 8> late{a};
     Operation *last = made;
-    for (Operation *op = a->getNextNode(); op != made;) {
+    for (Operation *op = a; op != made && !made->isBeforeInBlock(op);) {
       Operation *next = op->getNextNode();
       if (llvm::any_of(op->getOperands(), [&](Value v) {
             return late.contains(v.getDefiningOp());

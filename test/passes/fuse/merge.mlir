@@ -53,18 +53,20 @@ bb.model @loss() {
 // A gradient through a gate is the epilogue of the product that makes it: the
 // product itself never lies in memory.
 bb.model @gate() {
-  program @p(%dy: f32[32, 24], %w: f32[24, 48], %g: f32[32, 48], %u: f32[32, 48]) -> f32[32, 48], f32[32, 48] {
+  program @p(%dy: f32[32, 24], %w: f32[24, 48], %g: f32[32, 48], %u: f32[32, 48]) -> f32[24, 48], f32[32, 48], f32[32, 48] {
     %d = einsum %dy, %w as "ao,oi->ai"
+    %dw = einsum %dy, %g as "ao,ai->oi"
     %dg = mul %d, %u
     %du = mul %d, %g
-    return %dg, %du
+    return %dw, %dg, %du
   }
 }
 // CHECK-LABEL: @gate
 // CHECK: %[[D:.*]]:2 = fused dims [a = 32, b = 48, k = 24]
 // CHECK: bb.contract
+// CHECK: %[[W:.*]] = fused dims [a = 24, b = 48, k = 32]
 // CHECK-NOT: fused
-// CHECK: return %[[D]]#{{.}}, %[[D]]#
+// CHECK: return %[[W]], %[[D]]#{{.}}, %[[D]]#
 
 // -----
 

@@ -17,4 +17,11 @@ double rounded(double v, mlir::Type element);
 std::vector<Elements> evaluate(FusedOp op,
                                const std::vector<Elements> &operands);
 
+/// Attention and its row sums.
+std::vector<Elements> evaluate(AttentionOp op,
+                               const std::vector<Elements> &operands);
+/// dq, dk, dv.
+std::vector<Elements> evaluate(AttentionGradOp op,
+                               const std::vector<Elements> &operands);
+
 } // namespace bitbyte::bb

@@ -142,16 +142,19 @@ int64_t check(const std::string &text, double tolerance = 2e-5,
   }
   std::vector<Elements> want =
       walk(program, wanted, constantValues, [&](Operation *op) {
-        auto fused = dyn_cast<bb::FusedOp>(op);
-        if (!fused)
-          return ADD_FAILURE() << "no reference for "
-                               << op->getName().getStringRef().str(),
-                 void();
-        std::vector<Elements> operands;
+        std::vector<Elements> operands, results;
         for (Value v : op->getOperands())
           operands.push_back(wanted[v]);
-        for (auto [v, y] :
-             llvm::zip(op->getResults(), bb::evaluate(fused, operands)))
+        if (auto fused = dyn_cast<bb::FusedOp>(op))
+          results = bb::evaluate(fused, operands);
+        else if (auto attention = dyn_cast<bb::AttentionOp>(op))
+          results = bb::evaluate(attention, operands);
+        else if (auto grad = dyn_cast<bb::AttentionGradOp>(op))
+          results = bb::evaluate(grad, operands);
+        else
+          ADD_FAILURE() << "no reference for "
+                        << op->getName().getStringRef().str();
+        for (auto [v, y] : llvm::zip(op->getResults(), results))
           wanted[v] = y;
       });
 
@@ -207,7 +210,7 @@ int64_t check(const std::string &text, double tolerance = 2e-5,
   for (size_t i = 0; i < want.size(); ++i) {
     Elements have = unpack(*got[i], resultElements[i]);
     EXPECT_EQ(have.size(), want[i].size());
-    double scale = 1e-30;
+    double scale = 1e-2; // of numbers that are 0 but for rounding
     for (double w : want[i])
       scale = std::max(scale, std::fabs(w));
     for (size_t j = 0; j < have.size(); ++j)
@@ -363,6 +366,53 @@ TEST(Schedules, Products) {
           " %dw = einsum %dy, %x as \"abo,abi->oi\"\n"
           " %old = add %dw, %w\n return %c, %dx, %old }");
   }
+}
+
+TEST(Schedules, ProductsAndAttentionInBf16) {
+  check("program @p(%x: bf16[2, 9, 24], %w: bf16[40, 24], %dy: bf16[2, 9, 40]) "
+        "-> bf16[2, 9, 40], bf16[2, 9, 24], f32[40, 24] {"
+        " %y = linear %x, %w\n %s = gelu %y\n"
+        " %dx = einsum %dy, %w as \"abo,oi->abi\"\n"
+        " %dw = einsum %dy, %x as \"abo,abi->oi\" into f32\n"
+        " return %s, %dx, %dw }",
+        8e-3);
+  check("program @p(%q: bf16[1, 20, 2, 16], %k: bf16[1, 20, 2, 16],"
+        " %v: bf16[1, 20, 2, 16], %dy: bf16[1, 20, 2, 16]) -> "
+        "bf16[1, 20, 2, 16], bf16[1, 20, 2, 16], bf16[1, 20, 2, 16] {"
+        " %y, %l = attention %q, %k, %v causal lse\n"
+        " %dq, %dk, %dv = attention_grad %q, %k, %v, %y, %l, %dy causal\n"
+        " return %dq, %dk, %dv }",
+        3e-2);
+}
+
+TEST(Schedules, Attention) {
+  for (auto [form, t] : {std::pair(" causal", 1),
+                         {" causal", 5},
+                         {" causal", 29},
+                         {"", 29},
+                         {" causal window 5", 29},
+                         {" causal block 4", 29}}) {
+    std::string q = "f32[2, " + number(t) + ", 4, 12]",
+                kv = "f32[2, " + number(t) + ", 2, 12]";
+    check("program @p(%q: " + q + ", %k: " + kv + ", %v: " + kv +
+          ", %dy: " + q + ") -> " + q + ", " + q + ", " + kv + ", " + kv +
+          " { %y, %l = attention %q, %k, %v" + form +
+          " lse\n"
+          " %dq, %dk, %dv = attention_grad %q, %k, %v, %y, %l, %dy" +
+          form + "\n return %y, %dq, %dk, %dv }");
+  }
+}
+
+TEST(Schedules, AttentionOverARing) {
+  // The test's integers are below 5: the ring of 4 has gone round, that of 20
+  // has empty slots.
+  for (int64_t slots : {4, 20})
+    for (const char *form : {" causal", " causal window 3"})
+      check("program @p(%q: f32[1, 2, 4, 16], %k: f32[1, " + number(slots) +
+            ", 2, 16], %v: f32[1, " + number(slots) +
+            ", 2, 16], %at: i32[]) -> "
+            "f32[1, 2, 4, 16] { %y = attention %q, %k, %v" +
+            form + " at %at\n return %y }");
 }
 
 } // namespace
