@@ -5,7 +5,6 @@
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
 #include "llvm/Passes/PassBuilder.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/Target/TargetOptions.h"
 
@@ -20,14 +19,8 @@ void LLVMInitializeX86AsmPrinter();
 
 namespace bitbyte::codegen {
 
-/// Sets an option of LLVM that has no other interface.
-static void setOption(llvm::StringRef name, llvm::StringRef value) {
-  auto &options = llvm::cl::getRegisteredOptions();
-  auto found = options.find(name);
-  if (found != options.end() && found->second->getNumOccurrences() == 0)
-    found->second->addOccurrence(0, name, value);
-}
-
+/// No option of LLVM is set here: options are global, and lld resets them all
+/// each time it runs.
 static void initialize() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -35,9 +28,6 @@ static void initialize() {
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
-    // The machine scheduler hoists the broadcasts of an unrolled product out of
-    // their steps, and spills a hundred registers for it.
-    setOption("enable-misched", "false");
   });
 }
 
