@@ -18,9 +18,10 @@ static bool lists(std::string_view list, std::string_view name) {
 
 void visitControlGroups(
     std::string_view controller,
-    const std::function<void(const std::string &folder, bool unified)> &visit) {
+    const std::function<void(const std::string &folder, bool unified)> &visit,
+    const std::string &root) {
   // Lines are "ID:controllers:path"; version 2 names no controllers.
-  std::ifstream groups("/proc/self/cgroup");
+  std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {
     size_t first = line.find(':'), second = line.find(':', first + 1);
     if (first == std::string::npos || second == std::string::npos)
@@ -29,11 +30,11 @@ void visitControlGroups(
     bool unified = controllers.empty();
     if (!unified && !lists(controllers, controller))
       continue;
-    std::string root = "/sys/fs/cgroup";
+    std::string mount = root + "/sys/fs/cgroup";
     if (!unified)
-      root += "/" + std::string(controller);
+      mount += "/" + std::string(controller);
     for (std::string group = line.substr(second + 1);;) {
-      visit(group == "/" ? root : root + group, unified);
+      visit(group == "/" ? mount : mount + group, unified);
       size_t slash = group.rfind('/');
       if (group == "/" || slash == std::string::npos)
         break;

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <set>
 
 namespace bitbyte {
 
@@ -79,6 +80,8 @@ private:
   const Variant &theVariant;
   std::unique_ptr<Device> device;
   std::array<DeviceMemory, spaceCount> memory;
+  /// Programs whose memory is there; spaces only grow.
+  std::set<const Program *> reserved;
   std::vector<void *> pointers; ///< Of one dispatch; kept to allocate nothing.
   bool collecting = false;
   std::vector<double> seconds;
@@ -169,7 +172,9 @@ Result<void> ProgramEngine::reserve(std::span<const Program *const> programs) {
   uint64_t &arena = needs[size_t(Space::arena)];
   for (const Program *program : programs)
     arena = std::max(arena, program->arenaBytes);
-  return allocate(needs, fmt::format("running {}", names));
+  BB_TRY(allocate(needs, fmt::format("running {}", names)));
+  reserved.insert(programs.begin(), programs.end());
+  return {};
 }
 
 uint64_t ProgramEngine::allocatedBytes() const {
@@ -218,8 +223,10 @@ Result<void> ProgramEngine::runStep(const Step &step) {
 Result<void> ProgramEngine::run(const Program &program,
                                 std::span<const InputBytes> inputs,
                                 std::span<const OutputBytes> outputs) {
-  const Program *programs[] = {&program};
-  BB_TRY(reserve(programs));
+  if (!reserved.contains(&program)) {
+    const Program *programs[] = {&program};
+    BB_TRY(reserve(programs));
+  }
   for (const Tensor &tensor : program.inputs) {
     auto given = [&](const InputBytes &input) {
       return input.name == tensor.name;

@@ -77,23 +77,24 @@ std::string cpuName() {
   return text.empty() ? "unknown processor" : text;
 }
 
-int availableThreads() {
+int availableThreads(const std::string &root) {
   int threads = int(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof(set), &set) == 0)
     threads = CPU_COUNT(&set);
 
-  visitControlGroups("cpu", [&](const std::string &folder, bool unified) {
+  auto quota = [&](const std::string &folder, bool unified) {
     double quota = -1, period = 0;
-    if (unified)
+    if (unified) {
       std::ifstream(folder + "/cpu.max") >> quota >> period; // "max" fails
-    else {
+    } else {
       std::ifstream(folder + "/cpu.cfs_quota_us") >> quota;
       std::ifstream(folder + "/cpu.cfs_period_us") >> period;
     }
     if (quota > 0 && period > 0)
       threads = std::min(threads, int(quota / period + 0.5));
-  });
+  };
+  visitControlGroups("cpu", quota, root);
   return std::max(threads, 1);
 }
 

@@ -15,7 +15,8 @@ std::vector<std::string> cpuTargets();
 std::string cpuName();
 
 /// Threads that this process may run at once: the processors of its affinity
-/// mask, or fewer where a control group limits its share of time.
-int availableThreads();
+/// mask, or fewer where a control group limits its share of time. `root` stands
+/// before /proc and /sys.
+int availableThreads(const std::string &root = "");
 
 } // namespace bitbyte

@@ -12,10 +12,10 @@ namespace bitbyte {
 /// a target ("cpu-v3": 256 bits), on all threads, in flop/s: the best of
 /// `rounds`, of about a millisecond each.
 double peakFlops(ThreadPool &pool, std::string_view target, bool bf16 = false,
-                 int rounds = 10);
+                 int rounds = 40);
 
 /// Bytes read and written per second when a block far larger than the caches is
 /// updated in place by all threads: the best of `rounds`.
-double peakBandwidth(ThreadPool &pool, int rounds = 3);
+double peakBandwidth(ThreadPool &pool, int rounds = 5);
 
 } // namespace bitbyte

@@ -110,6 +110,17 @@ TEST(Memory, RoomIsWhatTheMachineHasAtMost) {
   EXPECT_FALSE(room.limit.empty());
 }
 
+TEST(Memory, TheAddressSpaceLimitCounts) {
+  rlimit before;
+  getrlimit(RLIMIT_AS, &before);
+  rlimit small{uint64_t(1) << 30, before.rlim_max};
+  setrlimit(RLIMIT_AS, &small);
+  MemoryRoom room = memoryRoom();
+  setrlimit(RLIMIT_AS, &before);
+  EXPECT_LT(room.bytes, uint64_t(1) << 30);
+  EXPECT_THAT(room.limit, HasSubstr("ulimit -v"));
+}
+
 TEST(Memory, BytesAreWrittenInBinaryUnits) {
   EXPECT_EQ(formatBytes(512), "512 B");
   EXPECT_EQ(formatBytes(1536), "1.50 KiB");

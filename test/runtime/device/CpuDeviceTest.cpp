@@ -51,6 +51,29 @@ TEST(Machine, ThreadsFollowTheAffinityMask) {
   sched_setaffinity(0, sizeof(before), &before);
 }
 
+TEST(Machine, ThreadsFollowTheQuotaOfControlGroups) {
+  test::TemporaryFolder root;
+  auto put = [&](const std::string &name, const char *text) {
+    std::filesystem::create_directories(
+        std::filesystem::path(root / name).parent_path());
+    std::ofstream(root / name) << text;
+  };
+  int all = availableThreads();
+  put("proc/self/cgroup", "0::/box/inner\n");
+  EXPECT_EQ(availableThreads(root.path), all); // no limit anywhere
+  put("sys/fs/cgroup/box/inner/cpu.max", "max 100000\n");
+  EXPECT_EQ(availableThreads(root.path), all);
+  put("sys/fs/cgroup/box/cpu.max", "60000 100000\n"); // the parent's counts
+  EXPECT_EQ(availableThreads(root.path), 1);
+
+  put("proc/self/cgroup", "3:memory:/m\n2:cpuacct,cpu:/one\n");
+  put("sys/fs/cgroup/cpu/one/cpu.cfs_quota_us", "-1");
+  put("sys/fs/cgroup/cpu/one/cpu.cfs_period_us", "100000");
+  EXPECT_EQ(availableThreads(root.path), all);
+  put("sys/fs/cgroup/cpu/one/cpu.cfs_quota_us", "100000");
+  EXPECT_EQ(availableThreads(root.path), 1);
+}
+
 namespace {
 
 struct Cpu : testing::Test {
