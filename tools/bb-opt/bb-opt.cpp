@@ -1,5 +1,5 @@
 //===- bb-opt.cpp - Runs passes and phases on IR text ---------------------===//
-#include "tools/bb-opt/RegisterPasses.h"
+#include "compiler/pipeline/RegisterPasses.h"
 
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 
