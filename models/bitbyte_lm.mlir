@@ -12,7 +12,7 @@ bb.model @bitbyte_lm(
   preset @s    {d_model = 384, n_layer = 6, n_head = 6}
   preset @m    {d_model = 512, n_layer = 8, n_head = 8}
   preset @b    {d_model = 768, n_layer = 12, n_head = 12}
-  preset @l    {d_model = 1024, n_layer = 24, n_head = 16}
+  preset @l    {d_model = 1024, n_layer = 24, n_head = 16, d_ff = 2816}
 
   // The published layout of a tied model leaves lm_head out; some files repeat it.
   program @logits(%bytes: u8[B, T]) -> [B, T, vocab] {

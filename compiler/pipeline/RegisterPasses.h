@@ -9,6 +9,7 @@
 #include "mlir/Transforms/Passes.h"
 #include "passes/differentiate/Differentiate.h"
 #include "passes/fuse/Fuse.h"
+#include "passes/incrementalize/Incrementalize.h"
 #include "passes/instantiate/Instantiate.h"
 #include "passes/lower/ToX86.h"
 #include "passes/plan/Passes.h"
@@ -24,6 +25,7 @@ inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
   bb::registerInstantiatePass();
   bb::registerQuantizePass();
   bb::registerDifferentiatePass();
+  bb::registerIncrementalizePass();
   bb::registerFusePass();
   tile::registerTilePass();
   tile::registerToX86Pass();

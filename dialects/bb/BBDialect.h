@@ -20,6 +20,9 @@ using Env = llvm::DenseMap<mlir::StringAttr, mlir::Attribute>;
 
 /// Replaces names by their values. Names without a value stay.
 mlir::Attribute substitute(mlir::Attribute expr, const Env &env);
+/// `ceildiv(a, b)` and its like, folded where both are known.
+DimAttr applyFn(mlir::MLIRContext *context, llvm::StringRef fn,
+                llvm::ArrayRef<DimAttr> arguments);
 /// The value of a real expression, if it is closed.
 std::optional<double> evaluate(mlir::Attribute expr);
 /// A dim that can never be whole, like 500/8, or nullptr.

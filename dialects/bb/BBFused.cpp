@@ -31,17 +31,19 @@ Type bitbyte::bb::scalarOf(GraphTensorType type) {
   return IntegerType::get(type.getContext(), 32);
 }
 
-//===-- text ----------------------------------------------------------------===//
+//===-- text
+//----------------------------------------------------------------===//
 
-static ParseResult
-parseAt(OpAsmParser &p, ArrayRef<std::pair<StringRef, AffineExpr>> dims,
-        Attribute &map) {
+static ParseResult parseAt(OpAsmParser &p,
+                           ArrayRef<std::pair<StringRef, AffineExpr>> dims,
+                           Attribute &map) {
   SmallVector<AffineExpr> axes;
   if (p.parseCommaSeparatedList(AsmParser::Delimiter::Paren, [&] {
         return p.parseAffineExpr(dims, axes.emplace_back());
       }))
     return failure();
-  map = AffineMapAttr::get(AffineMap::get(dims.size(), 0, axes, p.getContext()));
+  map =
+      AffineMapAttr::get(AffineMap::get(dims.size(), 0, axes, p.getContext()));
   return success();
 }
 
@@ -51,14 +53,15 @@ ParseResult FusedOp::parse(OpAsmParser &p, OperationState &state) {
   SmallVector<int64_t> sizes;
   SmallVector<std::pair<StringRef, AffineExpr>> dims;
   if (p.parseKeyword("dims") ||
-      p.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&]() -> ParseResult {
-        StringRef name;
-        if (p.parseKeyword(&name) || p.parseEqual() ||
-            p.parseInteger(sizes.emplace_back()))
-          return failure();
-        names.push_back(b.getStringAttr(name));
-        return success();
-      }))
+      p.parseCommaSeparatedList(AsmParser::Delimiter::Square,
+                                [&]() -> ParseResult {
+                                  StringRef name;
+                                  if (p.parseKeyword(&name) || p.parseEqual() ||
+                                      p.parseInteger(sizes.emplace_back()))
+                                    return failure();
+                                  names.push_back(b.getStringAttr(name));
+                                  return success();
+                                }))
     return failure();
   for (auto [i, name] : llvm::enumerate(names))
     dims.push_back({cast<StringAttr>(name).getValue(), b.getAffineDimExpr(i)});
@@ -66,21 +69,24 @@ ParseResult FusedOp::parse(OpAsmParser &p, OperationState &state) {
   Names inputs;
   SmallVector<Type> types;
   if (p.parseKeyword("reads") ||
-      p.parseCommaSeparatedList(AsmParser::Delimiter::Paren, [&]() -> ParseResult {
-        if (p.parseOperand(inputs.emplace_back()))
-          return failure();
-        maps.push_back(b.getUnitAttr());
-        return failure(succeeded(p.parseOptionalKeyword("at")) &&
-                       failed(parseAt(p, dims, maps.back())));
-      }) ||
+      p.parseCommaSeparatedList(AsmParser::Delimiter::Paren,
+                                [&]() -> ParseResult {
+                                  if (p.parseOperand(inputs.emplace_back()))
+                                    return failure();
+                                  maps.push_back(b.getUnitAttr());
+                                  return failure(
+                                      succeeded(p.parseOptionalKeyword("at")) &&
+                                      failed(parseAt(p, dims, maps.back())));
+                                }) ||
       resolve(p, inputs, state.operands))
     return failure();
   if (p.parseKeyword("writes") ||
-      p.parseCommaSeparatedList(AsmParser::Delimiter::Paren, [&]() -> ParseResult {
-        if (parseShape(p, types.emplace_back()) || p.parseKeyword("at"))
-          return failure();
-        return parseAt(p, dims, maps.emplace_back());
-      }))
+      p.parseCommaSeparatedList(
+          AsmParser::Delimiter::Paren, [&]() -> ParseResult {
+            if (parseShape(p, types.emplace_back()) || p.parseKeyword("at"))
+              return failure();
+            return parseAt(p, dims, maps.emplace_back());
+          }))
     return failure();
   state.addAttribute("dim_names", b.getArrayAttr(names));
   state.addAttribute("dim_sizes", b.getDenseI64ArrayAttr(sizes));
@@ -135,11 +141,11 @@ void FusedOp::print(OpAsmPrinter &p) {
                             << " = " << std::get<1>(it);
                         });
   p << "] reads (";
-  llvm::interleaveComma(llvm::enumerate(getInputs()), p.getStream(),
-                        [&](auto it) {
-                          p << it.value();
-                          printAt(p.getStream(), getMaps()[it.index()], getDimNames());
-                        });
+  llvm::interleaveComma(
+      llvm::enumerate(getInputs()), p.getStream(), [&](auto it) {
+        p << it.value();
+        printAt(p.getStream(), getMaps()[it.index()], getDimNames());
+      });
   p << ") writes (";
   llvm::interleaveComma(
       llvm::enumerate(getResultTypes()), p.getStream(), [&](auto it) {
@@ -230,7 +236,8 @@ ParseResult IndexOp::parse(OpAsmParser &p, OperationState &state) {
 }
 void IndexOp::print(OpAsmPrinter &p) { p << " d" << getDim(); }
 
-//===-- rules ----------------------------------------------------------------===//
+//===-- rules
+//----------------------------------------------------------------===//
 
 LogicalResult FusedOp::verify() {
   if (getMaps().size() != getNumOperands() + getNumResults())
@@ -242,11 +249,13 @@ LogicalResult FusedOp::verify() {
   for (auto [i, attr] : llvm::enumerate(getMaps())) {
     bool input = i < getNumOperands();
     auto type = cast<GraphTensorType>(
-        input ? getOperand(i).getType() : getResult(i - getNumOperands()).getType());
+        input ? getOperand(i).getType()
+              : getResult(i - getNumOperands()).getType());
     auto map = dyn_cast<AffineMapAttr>(attr);
     if (!map) {
       if (!input)
-        return emitOpError() << "result " << i - getNumOperands() << " needs a map";
+        return emitOpError()
+               << "result " << i - getNumOperands() << " needs a map";
       continue;
     }
     if ((int64_t)map.getValue().getNumResults() != type.getRank() ||
@@ -258,7 +267,8 @@ LogicalResult FusedOp::verify() {
 LogicalResult FusedOp::verifyRegions() {
   Block &body = getBody().front();
   if (body.getNumArguments() != getNumOperands())
-    return emitOpError() << "has " << getNumOperands() << " operands, but its body takes "
+    return emitOpError() << "has " << getNumOperands()
+                         << " operands, but its body takes "
                          << body.getNumArguments();
   for (auto [i, argument] : llvm::enumerate(body.getArguments())) {
     auto type = cast<GraphTensorType>(getOperand(i).getType());
@@ -273,6 +283,7 @@ LogicalResult FusedOp::verifyRegions() {
     return emitOpError() << "must emit " << getNumResults() << " values";
   int64_t anchors = llvm::range_size(body.getOps<ContractOp>());
   if (anchors > 1)
-    return emitOpError() << "has " << anchors << " contractions; one is the most";
+    return emitOpError() << "has " << anchors
+                         << " contractions; one is the most";
   return success();
 }

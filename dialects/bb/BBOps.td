@@ -5,111 +5,176 @@
 include "dialects/bb/BBStructure.td"
 include "dialects/bb/BBFused.td"
 
+// Ops with a rule of their own for look-ahead, and for one step of decoding.
+def BB_MovesInTime : DeclareOpInterfaceMethods<BB_StreamOpInterface>;
+def BB_Decodes : DeclareOpInterfaceMethods<BB_IncrementalOpInterface>;
+
 //===-- element-wise -------------------------------------------------------===//
 
 class BB_Unary<string mn> : BB_FamilyOp<mn, "x", "sameShape"> {
+  let description = [{ `[..] -> [..]`, element by element }];
   let arguments = (ins BB_Tensor:$x);
   let results = (outs BB_Tensor:$y);
 }
-def BB_NegOp : BB_Unary<"neg">;
-def BB_ExpOp : BB_Unary<"exp">;
-def BB_SquareOp : BB_Unary<"square">;
-def BB_SigmoidOp : BB_Unary<"sigmoid">;
-def BB_TanhOp : BB_Unary<"tanh">;
-def BB_SiluOp : BB_Unary<"silu">;
-def BB_GeluOp : BB_Unary<"gelu">;
-def BB_ReluOp : BB_Unary<"relu">;
-def BB_SoftplusOp : BB_Unary<"softplus">;
-def BB_SqrtOp : BB_Unary<"sqrt">;
-def BB_RsqrtOp : BB_Unary<"rsqrt">;
-def BB_LogOp : BB_Unary<"log">;
-def BB_AbsOp : BB_Unary<"abs">;
-def BB_RoundOp : BB_Unary<"round">;
-def BB_StopGradientOp : BB_Unary<"stop_gradient">;
+def BB_NegOp : BB_Unary<"neg"> { let summary = "-x"; }
+def BB_ExpOp : BB_Unary<"exp"> { let summary = "e to the x"; }
+def BB_SquareOp : BB_Unary<"square"> { let summary = "x * x"; }
+def BB_SigmoidOp : BB_Unary<"sigmoid"> { let summary = "1 / (1 + exp(-x))"; }
+def BB_TanhOp : BB_Unary<"tanh"> { let summary = "Hyperbolic tangent"; }
+def BB_SiluOp : BB_Unary<"silu"> { let summary = "x * sigmoid(x)"; }
+def BB_GeluOp : BB_Unary<"gelu"> { let summary = "0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))"; }
+def BB_ReluOp : BB_Unary<"relu"> { let summary = "max(x, 0)"; }
+def BB_SoftplusOp : BB_Unary<"softplus"> { let summary = "log(1 + exp(x)), without overflow"; }
+def BB_SqrtOp : BB_Unary<"sqrt"> { let summary = "Square root"; }
+def BB_RsqrtOp : BB_Unary<"rsqrt"> { let summary = "1 / sqrt(x)"; }
+def BB_LogOp : BB_Unary<"log"> { let summary = "Natural logarithm"; }
+def BB_AbsOp : BB_Unary<"abs"> { let summary = "|x|"; }
+def BB_RoundOp : BB_Unary<"round"> { let summary = "To the nearest whole number, halves to even; no gradient"; }
+def BB_StopGradientOp : BB_Unary<"stop_gradient"> { let summary = "x; no gradient flows through"; }
 
 def BB_IsFiniteOp : BB_GraphOp<"is_finite", "x"> {
   let summary = "Whether each element is neither infinite nor NaN; i1";
+  let description = [{ `[..] -> i1[..]` }];
   let arguments = (ins BB_Tensor:$x);
   let results = (outs BB_Tensor:$y);
 }
 
 class BB_Binary<string mn, list<Trait> traits = []>
     : BB_FamilyOp<mn, "a b", "broadcastShapes", traits> {
+  let description = [{
+    `[..], [..] -> [..]`. Shapes align at the right; only a literal 1 or a missing
+    leading axis stretches. f32 with a smaller float gives f32.
+  }];
   let arguments = (ins BB_Tensor:$a, BB_Tensor:$b);
   let results = (outs BB_Tensor:$y);
 }
-def BB_AddOp : BB_Binary<"add", [Commutative]>;
-def BB_SubOp : BB_Binary<"sub">;
-def BB_MulOp : BB_Binary<"mul", [Commutative]>;
-def BB_DivOp : BB_Binary<"div">;
-def BB_MinOp : BB_Binary<"min", [Commutative]>;
-def BB_MaxOp : BB_Binary<"max", [Commutative]>;
-def BB_RemOp : BB_Binary<"rem">;
+def BB_AddOp : BB_Binary<"add", [Commutative]> { let summary = "a + b"; }
+def BB_SubOp : BB_Binary<"sub"> { let summary = "a - b"; }
+def BB_MulOp : BB_Binary<"mul", [Commutative]> { let summary = "a * b"; }
+def BB_DivOp : BB_Binary<"div"> { let summary = "a / b"; }
+def BB_MinOp : BB_Binary<"min", [Commutative]> { let summary = "The smaller of a and b"; }
+def BB_MaxOp : BB_Binary<"max", [Commutative]> { let summary = "The larger of a and b"; }
+def BB_RemOp : BB_Binary<"rem"> { let summary = "a - b * trunc(a / b)"; }
 
 class BB_Compare<string mn> : BB_FamilyOp<mn, "a b", "compareShapes"> {
-  let summary = "Compares two tensors after broadcasting; i1";
+  let description = [{ `[..], [..] -> i1[..]` after broadcasting }];
   let arguments = (ins BB_Tensor:$a, BB_Tensor:$b);
   let results = (outs BB_Tensor:$y);
 }
-def BB_LtOp : BB_Compare<"lt">;
-def BB_LeOp : BB_Compare<"le">;
-def BB_EqOp : BB_Compare<"eq">;
+def BB_LtOp : BB_Compare<"lt"> { let summary = "a < b"; }
+def BB_LeOp : BB_Compare<"le"> { let summary = "a <= b"; }
+def BB_EqOp : BB_Compare<"eq"> { let summary = "a = b"; }
 
 def BB_SelectOp : BB_FamilyOp<"select", "c a b", "selectShape"> {
   let summary = "Elements of `a` where `c` is true, else of `b`; all broadcast";
+  let description = [{ c i1 `[..]`, a, b `[..] -> [..]` }];
   let arguments = (ins BB_Tensor:$c, BB_Tensor:$a, BB_Tensor:$b);
   let results = (outs BB_Tensor:$y);
 }
 
 def BB_ScaleOp : BB_FamilyOp<"scale", "x | by:num plus:num", "sameShape"> {
+  let summary = "`by` * x + `plus`";
+  let description = [{
+    Numbers of the config. `[..] -> [..]`
+  }];
   let arguments = (ins BB_Tensor:$x, AnyAttr:$by, OptionalAttr<AnyAttr>:$plus);
   let results = (outs BB_Tensor:$y);
 }
 def BB_CastOp : BB_GraphOp<"cast", "x | to:element"> {
+  let summary = "Another element type, rounded to nearest even";
+  let description = [{
+    `[..] -> to[..]`
+  }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_FakeQuantOp : BB_FamilyOp<"fake_quant", "x | to:element", "sameShape"> {
+  let summary = "Quantize and back, at the same type";
+  let description = [{
+    `[..] -> [..]`. The gradient passes straight through.
+  }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_QuantizeOp : BB_GraphOp<"quantize", "x | to:element"> {
+  let summary = "Codes and scales of `x`";
+  let description = [{
+    `[.., n] -> codec/block[.., n]`; the block divides n.
+  }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_DequantizeOp : BB_GraphOp<"dequantize", "x | to:element"> {
+  let summary = "What codes and scales stand for";
+  let description = [{
+    `codec/block[..] -> to[..]`
+  }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_FillOp : BB_GraphOp<"fill", " | value:num to:element of:dims"> {
+  let summary = "One number everywhere";
+  let description = [{
+    `-> to[of]`
+  }];
   let arguments = (ins AnyAttr:$value, TypeAttr:$to, ArrayAttr:$of);
   let results = (outs BB_Tensor:$y);
 }
 def BB_DropoutOp : BB_FamilyOp<"dropout", "x | p:num", "sameShape"> {
+  let summary = "Zeros with probability `p`, the rest scaled by 1 / (1 - p)";
+  let description = [{
+    `[..] -> [..]`; the identity outside training.
+  }];
   let arguments = (ins BB_Tensor:$x, AnyAttr:$p);
   let results = (outs BB_Tensor:$y);
 }
 
 //===-- row-wise -----------------------------------------------------------===//
 
-def BB_RmsNormOp : BB_FamilyOp<"rms_norm", "x g | eps:num groups:dim", "normShape"> {
+def BB_RmsNormOp : BB_FamilyOp<"rms_norm", "x g | eps:num groups:dim", "normShape",
+    [BB_MovesInTime]> {
+  let summary = "x / sqrt(mean(x^2) + eps) * g along the last axis";
+  let description = [{
+    `[.., d], [d] -> [.., d]`. With `groups` n each of n equal parts of the axis has its own mean.
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$g, AnyAttr:$eps, OptionalAttr<BB_Dim>:$groups);
   let results = (outs BB_Tensor:$y);
 }
-def BB_LayerNormOp : BB_FamilyOp<"layer_norm", "x g ?b | eps:num", "normShape"> {
+def BB_LayerNormOp : BB_FamilyOp<"layer_norm", "x g ?b | eps:num", "normShape",
+    [BB_MovesInTime]> {
+  let summary = "(x - mean) / sqrt(variance + eps) * g + b along the last axis";
+  let description = [{
+    `[.., d], [d], [d] -> [.., d]`
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$g, Optional<BB_Tensor>:$b, AnyAttr:$eps);
   let results = (outs BB_Tensor:$y);
 }
-def BB_SoftmaxOp : BB_FamilyOp<"softmax", "x", "sameShape"> {
+def BB_SoftmaxOp : BB_FamilyOp<"softmax", "x", "sameShape",
+    [BB_MovesInTime]> {
+  let summary = "exp(x) / sum exp(x) along the last axis";
+  let description = [{
+    `[.., d] -> [.., d]`
+  }];
   let arguments = (ins BB_Tensor:$x);
   let results = (outs BB_Tensor:$y);
 }
-def BB_CrossEntropyOp : BB_GraphOp<"cross_entropy", "logits target"> {
-  let arguments = (ins BB_Tensor:$logits, BB_Tensor:$target);
+def BB_CrossEntropyOp : BB_GraphOp<"cross_entropy", "logits target | bidirectional:flag"> {
+  let summary = "Nats of each target under the softmax of its row";
+  let description = [{
+    `[.., V], u8 or i32 [..] -> f32[..]`. The logits of a position may not
+    depend on the byte to predict, else the spec is refused; `bidirectional`
+    switches that check off for losses that see the whole sequence.
+  }];
+  let arguments = (ins BB_Tensor:$logits, BB_Tensor:$target, UnitAttr:$bidirectional);
   let results = (outs BB_Tensor:$nats);
 }
 
-def BB_ReduceOp : BB_GraphOp<"reduce", "x | by:word axes:dims keep:flag"> {
+def BB_ReduceOp : BB_GraphOp<"reduce", "x | by:word axes:dims keep:flag",
+    [BB_MovesInTime]> {
+  let summary = "Sum, mean, max or absmax over axes";
+  let description = [{
+    `[..] -> [..]` without the `axes`, or with 1 there under `keep`.
+  }];
   let arguments = (ins BB_Tensor:$x, StrAttr:$by, ArrayAttr:$axes, UnitAttr:$keep);
   let results = (outs BB_Tensor:$y);
 }
@@ -117,11 +182,21 @@ def BB_ReduceOp : BB_GraphOp<"reduce", "x | by:word axes:dims keep:flag"> {
 //===-- contraction --------------------------------------------------------===//
 
 def BB_LinearOp : BB_GraphOp<"linear", "x w ?bias"> {
+  let summary = "x times the transposed weight, plus a bias";
+  let description = [{
+    `[.., in], [out, in], [out] -> [.., out]`
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, Optional<BB_Tensor>:$bias);
   let results = (outs BB_Tensor:$y);
 }
 
-def BB_EinsumOp : BB_GraphOp<"einsum", "a b | as:text into:element"> {
+def BB_EinsumOp : BB_GraphOp<"einsum", "a b | as:text into:element",
+    [BB_MovesInTime]> {
+  let summary = "A contraction by letters";
+  let description = [{
+    `as "abo,oi->abi"`: letters missing on the right are summed. `into f32` keeps
+    the sum unrounded.
+  }];
   let arguments = (ins BB_Tensor:$a, BB_Tensor:$b, StrAttr:$as, OptionalAttr<TypeAttr>:$into);
   let results = (outs BB_Tensor:$y);
 }
@@ -130,7 +205,18 @@ def BB_EinsumOp : BB_GraphOp<"einsum", "a b | as:text into:element"> {
 
 def BB_AttentionOp : BB_GraphOp<"attention",
     "q k v | causal:flag window:dim block:dim scale:num lse:flag buckets:value valid:value at:value",
-    [AttrSizedOperandSegments]> {
+    [AttrSizedOperandSegments, BB_MovesInTime,
+     DeclareOpInterfaceMethods<BB_IncrementalOpInterface, ["chunkDivides"]>]> {
+  let summary = "softmax(scale * q k^T + mask) v for each head";
+  let description = [{
+    `[B, Tq, H, D], [B, Tk, G, D], [B, Tk, G, E] -> [B, Tq, H, E]`; G divides H:
+    query head h reads key head h * G / H. `scale` defaults to 1 / sqrt(D).
+    `causal`: a query sees keys up to its position; `window` w: the last w of
+    them; `block` b: those of its own block of b. `valid` i1 [B, Tk] masks keys,
+    `buckets` [n, H] adds a bias by distance. `lse` gives the logarithms of the
+    row sums, f32 [B, H, Tq]. `at` is the position of the first query where keys
+    and values are rings (slot = position mod capacity).
+  }];
   let arguments = (ins BB_Tensor:$q, BB_Tensor:$k, BB_Tensor:$v,
       Optional<BB_Tensor>:$buckets, Optional<BB_Tensor>:$valid, Optional<BB_Tensor>:$at,
       UnitAttr:$causal, OptionalAttr<BB_Dim>:$window, OptionalAttr<BB_Dim>:$block,
@@ -139,22 +225,44 @@ def BB_AttentionOp : BB_GraphOp<"attention",
 }
 def BB_AttentionGradOp : BB_GraphOp<"attention_grad",
     "q k v y lse dy | causal:flag window:dim block:dim scale:num"> {
+  let summary = "Gradients of attention";
+  let description = [{
+    Reads its operands, its results and `dy`; gives dq, dk, dv in their shapes.
+  }];
   let arguments = (ins BB_Tensor:$q, BB_Tensor:$k, BB_Tensor:$v, BB_Tensor:$y, BB_Tensor:$lse, BB_Tensor:$dy,
       UnitAttr:$causal, OptionalAttr<BB_Dim>:$window, OptionalAttr<BB_Dim>:$block, OptionalAttr<AnyAttr>:$scale);
   let results = (outs BB_Tensor:$dq, BB_Tensor:$dk, BB_Tensor:$dv);
 }
-def BB_RopeOp : BB_FamilyOp<"rope", "x | theta:num pairs:flag inverse:flag at:value", "sameShape"> {
+def BB_RopeOp : BB_FamilyOp<"rope", "x | theta:num pairs:flag inverse:flag at:value", "sameShape",
+    [BB_Decodes]> {
+  let summary = "Rotates pairs of the last axis by an angle that grows with the position";
+  let description = [{
+    `[B, T, H, D] -> [B, T, H, D]`. Pair i turns by position * theta^(-2i/D); pairs
+    are (i, i + D/2), under `pairs` (2i, 2i + 1). `at` i32 [] is the position of
+    the first item.
+  }];
   let arguments = (ins BB_Tensor:$x, Optional<BB_Tensor>:$at, AnyAttr:$theta, UnitAttr:$pairs, UnitAttr:$inverse);
   let results = (outs BB_Tensor:$y);
 }
 
 //===-- scan and convolution -----------------------------------------------===//
 
-def BB_ConvOp : BB_GraphOp<"conv", "x w ?bias | from:value", [AttrSizedOperandSegments]> {
+def BB_ConvOp : BB_GraphOp<"conv", "x w ?bias | from:value",
+    [AttrSizedOperandSegments, BB_Decodes]> {
+  let summary = "Depthwise causal convolution along the sequence";
+  let description = [{
+    `[B, T, D], [D, taps], [D] -> [B, T, D]`; the last tap multiplies the current
+    item. `from` gives the taps - 1 rows before and asks for the new ones.
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, Optional<BB_Tensor>:$bias, Optional<BB_Tensor>:$from);
   let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$tail);
 }
-def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value"> {
+def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value", [BB_Decodes]> {
+  let summary = "h = exp(dt a) h + dt b x; y = c h";
+  let description = [{
+    x, dt `[B, T, D]`, a `[D, N]`, b, c `[B, T, N]` `-> [B, T, D]`. `from` gives h
+    f32 `[B, D, N]` at the start and asks for the one at the end.
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c, Optional<BB_Tensor>:$from);
   let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$tail);
 }
@@ -162,32 +270,58 @@ def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value">
 //===-- gather -------------------------------------------------------------===//
 
 def BB_EmbedOp : BB_GraphOp<"embed", "ids table"> {
+  let summary = "Rows of a table";
+  let description = [{
+    ids `[..]`, table `[V, d]` `-> [.., d]`
+  }];
   let arguments = (ins BB_Tensor:$ids, BB_Tensor:$table);
   let results = (outs BB_Tensor:$y);
 }
 def BB_ScatterAddOp : BB_GraphOp<"scatter_add", "ids x | rows:dim into:element"> {
   let summary = "Row i of the result sums the rows of `x` whose id is i";
+  let description = [{ ids `[..]`, x `[.., d]` `-> [rows, d]` }];
   let arguments = (ins BB_Tensor:$ids, BB_Tensor:$x, BB_Dim:$rows,
       OptionalAttr<TypeAttr>:$into);
   let results = (outs BB_Tensor:$y);
 }
 def BB_OneHotOp : BB_GraphOp<"one_hot", "ids | of:dim"> {
+  let summary = "1 at the id of each row, else 0";
+  let description = [{
+    ids `[..] -> f32[.., of]`
+  }];
   let arguments = (ins BB_Tensor:$ids, BB_Dim:$of);
   let results = (outs BB_Tensor:$y);
 }
 def BB_AppendOp : BB_GraphOp<"append", "ring rows at"> {
+  let summary = "A ring with new rows in it";
+  let description = [{
+    ring `[B, capacity, ..]`, rows `[B, n, ..]`, at i32 `[]`: row i goes to slot
+    (at + i) mod capacity.
+  }];
   let arguments = (ins BB_Tensor:$ring, BB_Tensor:$rows, BB_Tensor:$at);
   let results = (outs BB_Tensor:$y);
 }
 def BB_PickOp : BB_GraphOp<"pick", "ring at"> {
+  let summary = "The slot of a position";
+  let description = [{
+    ring `[B, capacity, ..]`, at i32 `[]` `-> [B, 1, ..]`
+  }];
   let arguments = (ins BB_Tensor:$ring, BB_Tensor:$at);
   let results = (outs BB_Tensor:$y);
 }
 def BB_AtStartOp : BB_GraphOp<"at_start", "first rest at | period:dim"> {
+  let summary = "`first` at position 0, or at multiples of `period`, else `rest`";
+  let description = [{
+    rest `[B, 1, ..]`, first `[..]` `-> [B, 1, ..]`
+  }];
   let arguments = (ins BB_Tensor:$first, BB_Tensor:$rest, BB_Tensor:$at, OptionalAttr<BB_Dim>:$period);
   let results = (outs BB_Tensor:$y);
 }
-def BB_PositionsOp : BB_GraphOp<"positions", " | of:dim period:dim at:value"> {
+def BB_PositionsOp : BB_GraphOp<"positions", " | of:dim period:dim at:value", [BB_Decodes]> {
+  let summary = "0, 1, 2, ... from `at` on, modulo `period`";
+  let description = [{
+    `-> i32[of]`
+  }];
   let arguments = (ins Optional<BB_Tensor>:$at, BB_Dim:$of, OptionalAttr<BB_Dim>:$period);
   let results = (outs BB_Tensor:$y);
 }
@@ -195,46 +329,78 @@ def BB_PositionsOp : BB_GraphOp<"positions", " | of:dim period:dim at:value"> {
 //===-- shape --------------------------------------------------------------===//
 
 def BB_ReshapeOp : BB_GraphOp<"reshape", "x | to:dims"> {
+  let summary = "The same elements in another shape";
+  let description = [{
+    `[..] -> [to]`; the products are equal.
+  }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_TransposeOp : BB_GraphOp<"transpose", "x | by:dims"> {
   let summary = "Axis i of the result is axis by[i] of `x`";
+  let description = [{ `[a, b, c]` by `[2, 0, 1]` `-> [c, a, b]` }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$by);
   let results = (outs BB_Tensor:$y);
 }
 def BB_BroadcastOp : BB_GraphOp<"broadcast", "x | to:dims"> {
   let summary = "Repeats `x` along new leading axes and axes of 1";
+  let description = [{ `[1, d] -> [n, m, d]` }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_SliceOp : BB_GraphOp<"slice", "x | axis:dim from:dim size:dim"> {
   let summary = "Items `from` to `from + size` of one axis";
+  let description = [{ `[.., n, ..] -> [.., size, ..]` }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$axis, BB_Dim:$from, BB_Dim:$size);
   let results = (outs BB_Tensor:$y);
 }
 def BB_PadOp : BB_GraphOp<"pad", "x | axis:dim before:dim after:dim"> {
   let summary = "Zeros before and after the items of one axis";
+  let description = [{ `[.., n, ..] -> [.., before + n + after, ..]` }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$axis, BB_Dim:$before, BB_Dim:$after);
   let results = (outs BB_Tensor:$y);
 }
 def BB_SplitOp : BB_GraphOp<"split", "x | into:dims"> {
+  let summary = "Parts of the last axis";
+  let description = [{
+    `[.., n] -> [.., n0], [.., n1], ..`; they add up to n.
+  }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$into);
   let results = (outs Variadic<BB_Tensor>:$parts);
 }
 def BB_ConcatOp : BB_GraphOp<"concat", "*parts"> {
+  let summary = "Tensors side by side on the last axis";
+  let description = [{
+    `[.., n0], [.., n1], .. -> [.., n0 + n1 + ..]`
+  }];
   let arguments = (ins Variadic<BB_Tensor>:$parts);
   let results = (outs BB_Tensor:$y);
 }
-def BB_ShiftOp : BB_GraphOp<"shift", "x first | period:dim"> {
+def BB_ShiftOp : BB_GraphOp<"shift", "x first | period:dim",
+    [BB_MovesInTime, BB_Decodes]> {
+  let summary = "Each item one position later";
+  let description = [{
+    `[B, T, ..], [..] -> [B, T, ..]`: `first` stands at position 0 (and at each
+    multiple of `period`), the last item is dropped.
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$first, OptionalAttr<BB_Dim>:$period);
   let results = (outs BB_Tensor:$y);
 }
-def BB_PatchOp : BB_GraphOp<"patch", "x | by:dim"> {
+def BB_PatchOp : BB_GraphOp<"patch", "x | by:dim",
+    [BB_MovesInTime, BB_Decodes]> {
+  let summary = "`by` neighbours as one item";
+  let description = [{
+    `[B, T, d] -> [B, T/by, by*d]`
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$by);
   let results = (outs BB_Tensor:$y);
 }
-def BB_UnpatchOp : BB_GraphOp<"unpatch", "x | by:dim"> {
+def BB_UnpatchOp : BB_GraphOp<"unpatch", "x | by:dim",
+    [BB_MovesInTime, BB_Decodes]> {
+  let summary = "An item as `by` neighbours";
+  let description = [{
+    `[B, T, d] -> [B, T*by, d/by]`
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$by);
   let results = (outs BB_Tensor:$y);
 }

@@ -15,6 +15,12 @@ class BB_Structure<string mn, list<Trait> traits = []> : BB_Op<mn, traits> {
 def BB_ModelOp : BB_Structure<"model", [Symbol, SymbolTable, IsolatedFromAbove,
     NoTerminator, SingleBlock, NoRegionArguments,
     OpAsmOpInterface]> {
+  let summary = "A model spec: config, presets, programs";
+  let description = [{
+    `bb.model @name(batch B = 16, stream T = 1024, d = 512) { ... }`. Roles `batch`
+    and `stream` mark names that no parameter's shape may use. After instantiate
+    it holds states and straight-line programs.
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$config);
   let regions = (region SizedRegion<1>:$body);
   let extraClassDeclaration = [{
@@ -24,10 +30,18 @@ def BB_ModelOp : BB_Structure<"model", [Symbol, SymbolTable, IsolatedFromAbove,
 }
 
 def BB_PresetOp : BB_Structure<"preset", [Symbol]> {
+  let summary = "A named set of config values";
+  let description = [{
+    `preset @tiny {d_model = 128, n_layer = 4}`
+  }];
   let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$config);
 }
 
 def BB_ImportOp : BB_Op<"import"> {
+  let summary = "The blocks of another file";
+  let description = [{
+    `bb.import "blocks/llama.mlir"`, a path from this file; each file once.
+  }];
   let arguments = (ins StrAttr:$path);
   let assemblyFormat = "$path attr-dict";
 }
@@ -52,10 +66,29 @@ class BB_Callable<string mn> : BB_Structure<mn, [Symbol, IsolatedFromAbove,
   }];
   let hasRegionVerifier = 1;
 }
-def BB_BlockOp : BB_Callable<"block">;
-def BB_ProgramOp : BB_Callable<"program">;
+def BB_BlockOp : BB_Callable<"block"> {
+  let summary = "A shared piece of graph, generic over names and shapes";
+  let description = [{
+    `bb.block @rms<eps = 1.0e-5>(%x: [B, T, d]) -> [B, T, d] { ... }`. Names in
+    `<...>` come from the call, their default, or the caller; other names are
+    bound by the operands' shapes.
+  }];
+}
+def BB_ProgramOp : BB_Callable<"program"> {
+  let summary = "A pure function of its inputs and the model's states";
+  let description = [{
+    `program @score(%bytes: u8[B, T], %next: u8[B, T] ahead 1) -> f32[B, T]`.
+    `ahead n`: position t of the input holds byte t + n.
+  }];
+}
 
 def BB_CallOp : BB_Structure<"call"> {
+  let summary = "A block or program in place";
+  let description = [{
+    `%y = call @block<n = 4, window>(%x) as "scope" -> [B, T, d]`. `window` alone
+    means window = window. Without `->` the result has the type of the first
+    operand.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$callee, ArrayAttr:$config,
                        OptionalAttr<StrAttr>:$scope,
                        Variadic<BB_Tensor>:$operands_);
@@ -63,6 +96,10 @@ def BB_CallOp : BB_Structure<"call"> {
 }
 
 def BB_RepeatOp : BB_Structure<"repeat", [SingleBlock, OpAsmOpInterface]> {
+  let summary = "Rounds of a body, unrolled by instantiate";
+  let description = [{
+    `%y = repeat i < n as "layers.{i}" with %h = %x { ... yield %n }`
+  }];
   let arguments = (ins StrAttr:$index, BB_Dim:$count, OptionalAttr<StrAttr>:$scope,
                        Variadic<BB_Tensor>:$inits);
   let results = (outs Variadic<BB_Tensor>:$outputs);
@@ -74,6 +111,10 @@ def BB_RepeatOp : BB_Structure<"repeat", [SingleBlock, OpAsmOpInterface]> {
 }
 
 def BB_IfOp : BB_Structure<"if", [OpAsmOpInterface]> {
+  let summary = "One of two bodies, decided by instantiate";
+  let description = [{
+    `%w = if tied { yield %a } else { yield %b }`; also `not c`, `i == 0`, `i < 3`.
+  }];
   let arguments = (ins BB_Dim:$lhs, OptionalAttr<StrAttr>:$cmp, OptionalAttr<BB_Dim>:$rhs);
   let results = (outs Variadic<BB_Tensor>:$outputs);
   let regions = (region SizedRegion<1>:$then_body, SizedRegion<1>:$else_body);
@@ -84,15 +125,28 @@ def BB_IfOp : BB_Structure<"if", [OpAsmOpInterface]> {
 
 // Terminators print their operands without types: the region knows them.
 def BB_ReturnOp : BB_Op<"return", [Terminator, Pure]> {
+  let summary = "The results of a block or program";
+  let description = [{
+    `return %a, %b`
+  }];
   let arguments = (ins Variadic<BB_Tensor>:$values);
   let hasCustomAssemblyFormat = 1;
 }
 def BB_YieldOp : BB_Op<"yield", [Terminator, Pure]> {
+  let summary = "The results of a body";
+  let description = [{
+    `yield %a, %b`
+  }];
   let arguments = (ins Variadic<BB_Tensor>:$values);
   let hasCustomAssemblyFormat = 1;
 }
 
 def BB_ParamOp : BB_Structure<"param", [Pure]> {
+  let summary = "A parameter, where it is used";
+  let description = [{
+    `%w = param "wq" [h*dh, d] init normal(0.02) no_decay`. Its full name is the
+    path of scopes; equal names are one parameter.
+  }];
   let arguments = (ins StrAttr:$name, BB_Init:$init, UnitAttr:$no_decay);
   let results = (outs BB_Tensor:$result);
 }

@@ -1,11 +1,11 @@
-//===- Instantiate.cpp - Config values in, straight-line programs out
-//------===//
+//===- Instantiate.cpp - Config values in, straight-line programs out -----===//
 //
 // Blocks are inlined, repeats unrolled, ifs decided, names joined to paths.
 // Parameters become states of the model, read at the head of each program.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/instantiate/Instantiate.h"
+#include "dialects/bb/BBStreams.h"
 #include "passes/instantiate/Calls.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
@@ -15,9 +15,6 @@ using namespace mlir;
 using namespace bitbyte::bb;
 
 static GraphTensorType type(Type t) { return cast<GraphTensorType>(t); }
-static GraphTensorType type(Value v) {
-  return cast<GraphTensorType>(v.getType());
-}
 
 namespace {
 class Instantiator {
@@ -110,6 +107,8 @@ private:
           failed(programNamed("score", closure)))
         return failure();
     }
+    if (failed(checkScore()))
+      return failure();
     if (!options.decode)
       return success();
     Closure open{".open", config}, full{".", config};
@@ -133,6 +132,27 @@ private:
     if (failed(programNamed("logits", open)))
       return failure();
     return programNamed("logits", full);
+  }
+  /// Makes @score once more with a stream name left open: only then do types
+  /// tell which bytes a value depends on.
+  LogicalResult checkScore() {
+    if (!SymbolTable::lookupSymbolIn(model, "score"))
+      return success();
+    for (Attribute a : model.getConfig()) {
+      auto c = cast<ConfigAttr>(a);
+      if (c.getRole() != "stream")
+        continue;
+      Closure open{".open", config};
+      open.env.erase(c.getName());
+      if (failed(programNamed("score", open)))
+        return failure();
+      auto made = cast<ProgramOp>(out.getBody().front().back());
+      LogicalResult causal = checkCausality(made, c.getName());
+      made.erase();
+      if (failed(causal))
+        return failure();
+    }
+    return success();
   }
   LogicalResult programNamed(StringRef name, const Closure &closure) {
     for (ProgramOp p : model.getBody().getOps<ProgramOp>())
@@ -268,7 +288,7 @@ private:
 
   LogicalResult program(ProgramOp p, const Closure &closure) {
     Frame f;
-    f.env = closure.env;
+    f.env = names = closure.env;
     if (llvm::any_of(out.getBody().getOps<ProgramOp>(), [&](ProgramOp made) {
           return made.getSymName() == (p.getSymName() + closure.suffix).str();
         }))
@@ -420,7 +440,7 @@ private:
     for (Value v : c.getOperands())
       args.push_back(f.map.lookup(v));
     if (callee->getParentOp() == model.getOperation())
-      g.env = config;
+      g.env = names;
     if (failed(bindNames(
             c, callee, SmallVector<Type>(ValueRange(args).getTypes()), f.env,
             [&](StringAttr n) { return f.env.count(n) != 0; }, g.env)))
@@ -462,7 +482,8 @@ private:
   const InstantiateOptions &options;
   MLIRContext *ctx;
   OpBuilder b;
-  Env config;
+  Env config; ///< final values
+  Env names;  ///< the same for the program at hand: `--shape` differs
   ModelOp out;
   StateOp lastState;
   llvm::StringMap<StateOp> parameters;

@@ -1,5 +1,4 @@
-//===- InstantiatePass.cpp - The phase, and the text of its options
-//--------===//
+//===- InstantiatePass.cpp - The phase, and the text of its options -------===//
 #include "passes/instantiate/Instantiate.h"
 
 #include "mlir/AsmParser/AsmParser.h"
@@ -115,7 +114,25 @@ private:
         return failure();
       options.overrides.append(*overrides);
     }
+    for (const std::string &text : shapes)
+      if (failed(addShape(options, text)))
+        return failure();
     return options;
+  }
+
+  LogicalResult addShape(InstantiateOptions &options, StringRef text) {
+    auto &shape = options.shapes.emplace_back();
+    SmallVector<StringRef> parts;
+    text.split(parts, ';', -1, false);
+    for (StringRef part : parts) {
+      auto [name, value] = part.split('=');
+      int64_t length;
+      if (value.getAsInteger(10, length) || length < 1)
+        return getOperation().emitError()
+               << "'" << part << "' of a shape is not NAME=NUMBER";
+      shape.push_back({name.str(), length});
+    }
+    return success();
   }
 
   std::optional<FailureOr<InstantiateOptions>> given;
@@ -123,6 +140,8 @@ private:
                              llvm::cl::desc("preset of the model")};
   ListOption<std::string> sets{*this, "set",
                                llvm::cl::desc("NAME=VALUE, config values")};
+  ListOption<std::string> shapes{
+      *this, "shape", llvm::cl::desc("B=64;T=256: a further shape of @score")};
   Option<std::string> dtype{*this, "dtype",
                             llvm::cl::desc("compute type: f32 or bf16"),
                             llvm::cl::init("f32")};
