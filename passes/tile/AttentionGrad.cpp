@@ -104,24 +104,13 @@ LogicalResult scheduleAttentionGrad(ScheduleContext &context,
                  valuesAcross, rows, s.valueWidth, begin, end);
     k.loop(0, rows, 1, [&](Value r) {
       Value query = k.add(i, r);
-      // delta = sum over e of dO O
-      Value delta = k.full(row, 0.0);
-      for (int64_t e = 0; e < s.valueWidth; e += s.columns) {
-        Values bounds;
-        if (s.valueWidth - e < s.columns)
-          bounds = {k.index(s.valueWidth - e)};
-        auto piece = [&](unsigned arg) {
-          return k.load(row, k.arg(arg), {b, query, h, k.index(e)}, bounds);
-        };
-        delta = k.map({delta, piece(3), piece(5)}, k.f32(),
-                      [](ScalarBuilder &s, ValueRange a) {
-                        return s.add(a[0], s.mul(a[1], a[2]));
-                      });
-      }
-      delta = k.broadcast(k.reduce(Combiner::Add, delta, 0), row, 0);
       Value lse = k.full(row, k.loadScalar(k.f32(), k.arg(4), {b, h, query}));
-      tiles.overKeys(
-          query, begin, end, {}, [&](Value j, bool masked, ValueRange) {
+      // delta = sum of P dP: equal to the usual sum of dO O, but made of the
+      // very numbers that it is taken from, so that a row which sees one key
+      // has a gradient of exactly 0.
+      Value delta = tiles.overKeys(
+          query, begin, end, {k.full(row, 0.0)},
+          [&](Value j, bool masked, ValueRange carried) {
             Value e = k.map({k.load(row, p, {r, j}), lse}, k.f32(),
                             [](ScalarBuilder &s, ValueRange a) {
                               return s.exp(s.sub(a[0], a[1]));
@@ -132,14 +121,20 @@ LogicalResult scheduleAttentionGrad(ScheduleContext &context,
                           return s.select(a[0], a[1], s.constant(0));
                         });
             k.store(e, p, {r, j});
-            Value d = k.map({e, k.load(row, ds, {r, j}), delta}, k.f32(),
-                            [&](ScalarBuilder &b, ValueRange a) {
-                              return b.mul(b.mul(a[0], b.sub(a[1], a[2])),
-                                           b.constant(s.scale));
-                            });
-            k.store(d, ds, {r, j});
-            return Values{};
-          });
+            return Values{k.map({carried[0], e, k.load(row, ds, {r, j})},
+                                k.f32(), [](ScalarBuilder &s, ValueRange a) {
+                                  return s.add(a[0], s.mul(a[1], a[2]));
+                                })};
+          })[0];
+      delta = k.broadcast(k.reduce(Combiner::Add, delta, 0), row, 0);
+      k.loop(begin, end, s.columns, [&](Value j) {
+        Value d = k.map(
+            {k.load(row, p, {r, j}), k.load(row, ds, {r, j}), delta}, k.f32(),
+            [&](ScalarBuilder &b, ValueRange a) {
+              return b.mul(b.mul(a[0], b.sub(a[1], a[2])), b.constant(s.scale));
+            });
+        k.store(d, ds, {r, j});
+      });
     });
     for (int64_t panel = 0; panel < s.widthPanels(); ++panel)
       tiles.microRows(rows, s.rows, [&](int64_t r, int64_t n) {
