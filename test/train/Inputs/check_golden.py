@@ -1,0 +1,75 @@
+"""Runs one golden case through bbc and bb-run and compares with its reference.
+
+A case holds weights and, per shape `bBtT`, ids, logits, loss and gradients that a public
+implementation computed. Allowed: logits 1e-4, loss 1e-5 relative, each gradient 1e-3 of
+its largest entry.
+"""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+
+import numpy as np
+
+TYPES = {"F32": np.float32, "I32": np.int32, "U8": np.uint8}
+
+
+def load(path):
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        data = file.read()
+    header.pop("__metadata__", None)
+    return {name: np.frombuffer(data[slice(*entry["data_offsets"])], TYPES[entry["dtype"]]).reshape(entry["shape"])
+            for name, entry in header.items()}
+
+
+def save(tensors, path):
+    header, data = {}, b""
+    for name, value in tensors.items():
+        raw = np.ascontiguousarray(value).tobytes()
+        header[name] = {"dtype": "U8", "shape": list(value.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(header).encode()
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text + data)
+
+
+def main():
+    case, spec, work, sets = sys.argv[1:]
+    expected = load(os.path.join(case, "expected.safetensors"))
+    os.makedirs(work, exist_ok=True)
+    path = lambda name: os.path.join(work, name)
+    shapes = sorted(key[:-4] for key in expected if key.endswith(".ids") and key.startswith("b"))
+    assert shapes, "the case holds no shape"
+    for shape in shapes:
+        ids = expected[shape + ".ids"].astype(np.uint8)
+        batch, length = ids.shape[0], ids.shape[1] - 1
+        subprocess.run(["bbc", spec, "--dtype", "f32", "--targets", "cpu", "--programs", "logits,gradients",
+                        "--set", f"{sets},B={batch},T={length}", "-o", path("m.bba")], check=True)
+        for program in ("logits", "gradients"):
+            inputs = {"bytes": ids[:, :-1]}
+            if program == "gradients":
+                inputs["next"] = ids[:, 1:]
+            save(inputs, path("in.safetensors"))
+            subprocess.run(["bb-run", "exec", path("m.bba"), "--program", program, "--weights",
+                            os.path.join(case, "weights.safetensors"), "--inputs", path("in.safetensors"),
+                            "--outputs", path("out.safetensors")], check=True)
+            got = load(path("out.safetensors"))
+            if program == "logits":
+                worst = np.abs(got["logits"] - expected[shape + ".logits"]).max()
+                assert worst <= 1e-4, f"{shape}: logits are {worst:.2e} off"
+                continue
+            loss = expected[shape + ".loss"].reshape(-1)[0]
+            assert abs(got["loss"].reshape(-1)[0] - loss) <= 1e-5 * max(1, abs(loss)), f"{shape}: loss"
+            for key in (k for k in expected if k.startswith(shape + ".grad.")):
+                name, want = key[len(shape) + 6:], expected[key]
+                worst = np.abs(got["gradient." + name].reshape(want.shape) - want).max()
+                assert worst <= 1e-3 * max(np.abs(want).max(), 1e-6), f"{shape}: gradient of {name} is {worst:.2e} off"
+    print(f"{len(shapes)} shapes agree")
+
+
+if __name__ == "__main__":
+    main()
