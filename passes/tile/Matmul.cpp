@@ -10,6 +10,8 @@
 #include "passes/tile/Panels.h"
 #include "passes/tile/Region.h"
 
+#include "mlir/Dialect/Math/IR/Math.h"
+
 using namespace mlir;
 
 namespace bitbyte::tile {
@@ -122,6 +124,12 @@ public:
     KernelBuilder &k = *made;
     firstOutput = in.size();
     argumentOf = place;
+    // Code with functions or divisions needs more registers than a micro-tile
+    // leaves: it goes over the rows of the tile one by one.
+    if (llvm::any_of(op.getBody().front(), [](Operation &o) {
+          return isa<arith::DivFOp>(o) || isa<math::MathDialect>(o.getDialect());
+        }))
+      rowScratch = made->alloc({microRows, microColumns}, made->f32());
     k.setCost(region.flops(), region.traffic());
     Value rowBlock = k.div(k.program(), columnBlocks), columnBlock = k.rem(k.program(), columnBlocks);
     Value i0 = k.mul(rowBlock, blockRows), i1 = k.min(k.index(wholeRows), k.add(i0, blockRows));
@@ -171,7 +179,21 @@ private:
     }
     Value n = k.mul(j, microColumns);
     Value exist = k.index(columns % microColumns);
-    // The epilogue's operands as tiles or scalars, then all of its code in one map.
+    if (!rowScratch)
+      return epilogue(type, sum, m, n, ragged ? Values{k.index(count), exist} : Values{});
+    k.store(sum, rowScratch, {zero, zero});
+    RegType row = k.row(microColumns, k.f32());
+    k.loop(0, count, 1, [&](Value r) {
+      epilogue(row, k.load(row, rowScratch, {r, zero}), k.add(m, r), n, ragged ? Values{exist} : Values{});
+    });
+  }
+
+  /// The region's code behind the product, for a tile [rows, columns] or a row
+  /// of it at (m, n), and the stores. Operands become tiles or scalars, and all
+  /// code is one map.
+  void epilogue(RegType type, Value sum, Value m, Value n, ValueRange bounds) {
+    KernelBuilder &k = *made;
+    bool matrix = type.getRank() == 2;
     Values inputs{sum}, keys{contract.getOutputs()[0]};
     llvm::DenseMap<Value, Value> scalars;
     for (BlockArgument argument : op.getBody().getArguments()) {
@@ -182,14 +204,16 @@ private:
       Type element = argument.getType();
       bool along = coefficient(i, mDim), across = coefficient(i, nDim);
       if (along && across)
-        x = k.load(type.withElement(element), buffer, {m, n}, ragged ? Values{k.index(count), exist} : Values{});
+        x = k.load(type.withElement(element), buffer, {m, n}, bounds);
       else if (across)
-        x = k.broadcast(k.load(type.drop(0).withElement(element), buffer, {n}, ragged ? Values{exist} : Values{}),
-                        type.withElement(element), 0);
-      else if (along)
+        x = k.load((matrix ? type.drop(0) : type).withElement(element), buffer, {n},
+                   bounds.take_back(bounds.empty() ? 0 : 1));
+      else if (along && matrix)
         x = k.broadcast(k.load(type.drop(1).withElement(element), buffer, {m}), type.withElement(element), 1);
       else
-        scalars[argument] = k.loadScalar(element, buffer, {zero});
+        scalars[argument] = k.loadScalar(element, buffer, {along ? m : k.index(0)});
+      if (across && !along && matrix)
+        x = k.broadcast(x, type.withElement(element), 0);
       if (x) {
         inputs.push_back(x);
         keys.push_back(argument);
@@ -212,7 +236,7 @@ private:
       return y;
     });
     for (auto [i, y] : llvm::enumerate(results))
-      k.store(y, k.arg(firstOutput + i), {m, n}, ragged ? Values{k.index(count), exist} : Values{});
+      k.store(y, k.arg(firstOutput + i), {m, n}, bounds);
   }
 
   ScheduleContext &context;
@@ -222,6 +246,7 @@ private:
   std::unique_ptr<KernelBuilder> made;
   unsigned mDim = 0, nDim = 0, kDim = 0, lhs = 0, rhs = 0, firstOutput = 0;
   SmallVector<int64_t> argumentOf;
+  Value rowScratch;
   int64_t rows = 0, columns = 0, depth = 0, microRows = 0, microColumns = 0, panels = 0;
   int64_t packWidth = 0; ///< 0: A is read where it lies
 };
