@@ -1,7 +1,6 @@
 //===- RegionBuilder.cpp - Scalar code of a region, pulled from its root --===//
 #include "passes/fuse/RegionBuilder.h"
-
-#include "llvm/ADT/TypeSwitch.h"
+#include "passes/fuse/ScalarCode.h"
 
 using namespace mlir;
 using namespace bitbyte::bb;
@@ -94,8 +93,7 @@ Value RegionBuilder::fail(Operation *op) {
   return {};
 }
 
-//===-- leaves
-//----------------------------------------------------------------===//
+//===-- leaves -----------------------------------------------------------===//
 
 Value RegionBuilder::f32(double v) {
   return arith::ConstantOp::create(b, loc, b.getF32FloatAttr(v));
@@ -165,206 +163,7 @@ Value RegionBuilder::scalar(Value v, ArrayRef<AffineExpr> index) {
   return y;
 }
 
-//===-- element-wise rules
-//------------------------------------------------------===//
-
-template <typename Op>
-static Value binary(OpBuilder &b, Location loc, Value x, Value y) {
-  if constexpr (std::is_constructible_v<arith::FastMathFlags> &&
-                Op::template hasTrait<arith::ArithFastMathInterface::Trait>())
-    return Op::create(b, loc, x, y, arith::FastMathFlags::contract);
-  else
-    return Op::create(b, loc, x, y);
-}
-static Value mulF(OpBuilder &b, Location l, Value x, Value y) {
-  return binary<arith::MulFOp>(b, l, x, y);
-}
-static Value addF(OpBuilder &b, Location l, Value x, Value y) {
-  return binary<arith::AddFOp>(b, l, x, y);
-}
-static Value subF(OpBuilder &b, Location l, Value x, Value y) {
-  return binary<arith::SubFOp>(b, l, x, y);
-}
-static Value divF(OpBuilder &b, Location l, Value x, Value y) {
-  return binary<arith::DivFOp>(b, l, x, y);
-}
-template <typename Op>
-static Value unaryF(OpBuilder &b, Location l, Value x) {
-  return Op::create(b, l, x, arith::FastMathFlags::contract);
-}
-
-Value RegionBuilder::cast(Value x, Type to) {
-  Type from = x.getType();
-  bool toFloat = isa<FloatType>(to);
-  if (isa<FloatType>(from))
-    return toFloat
-               ? x
-               : arith::FPToSIOp::create(b, loc, b.getI32Type(), x).getResult();
-  if (toFloat) {
-    if (from.isInteger(1))
-      return arith::UIToFPOp::create(b, loc, b.getF32Type(), x);
-    return arith::SIToFPOp::create(b, loc, b.getF32Type(), x);
-  }
-  if (from.isInteger(1) && !to.isInteger(1))
-    return arith::ExtUIOp::create(b, loc, b.getI32Type(), x);
-  return x;
-}
-
-Value RegionBuilder::elementwise(Operation *op, ArrayRef<AffineExpr> index) {
-  SmallVector<Value> x;
-  for (Value v : op->getOperands()) {
-    x.push_back(scalar(v, aligned(v, index)));
-    if (!x.back())
-      return {};
-  }
-  Location l = loc;
-  auto sigmoid = [&](Value v) {
-    return divF(
-        b, l, f32(1),
-        addF(b, l, f32(1),
-             unaryF<math::ExpOp>(b, l, arith::NegFOp::create(b, l, v))));
-  };
-  bool isFloat = !x.empty() && isa<FloatType>(x.back().getType());
-  auto pick = [&](auto floats, auto integers) {
-    return isFloat ? floats() : integers();
-  };
-  return TypeSwitch<Operation *, Value>(op)
-      .Case([&](NegOp) -> Value { return arith::NegFOp::create(b, l, x[0]); })
-      .Case([&](ExpOp) { return unaryF<math::ExpOp>(b, l, x[0]); })
-      .Case([&](SquareOp) { return mulF(b, l, x[0], x[0]); })
-      .Case([&](SigmoidOp) { return sigmoid(x[0]); })
-      .Case([&](TanhOp) { return unaryF<math::TanhOp>(b, l, x[0]); })
-      .Case([&](SiluOp) { return mulF(b, l, x[0], sigmoid(x[0])); })
-      .Case([&](GeluOp) { // tanh form: x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715
-                          // x^3)))
-        Value cubic = addF(b, l, f32(1),
-                           mulF(b, l, f32(0.044715), mulF(b, l, x[0], x[0])));
-        Value u = mulF(b, l, mulF(b, l, x[0], f32(0.7978845608028654)), cubic);
-        return mulF(b, l, mulF(b, l, x[0], f32(0.5)),
-                    addF(b, l, f32(1), unaryF<math::TanhOp>(b, l, u)));
-      })
-      .Case([&](ReluOp) -> Value {
-        return arith::MaximumFOp::create(b, l, x[0], f32(0));
-      })
-      .Case([&](SoftplusOp) { // max(x, 0) + log(1 + exp(-|x|))
-        Value e = unaryF<math::ExpOp>(
-            b, l,
-            arith::NegFOp::create(b, l, unaryF<math::AbsFOp>(b, l, x[0])));
-        Value top = arith::MaximumFOp::create(b, l, x[0], f32(0));
-        return addF(b, l, top,
-                    unaryF<math::LogOp>(b, l, addF(b, l, f32(1), e)));
-      })
-      .Case([&](SqrtOp) { return unaryF<math::SqrtOp>(b, l, x[0]); })
-      .Case([&](RsqrtOp) { return unaryF<math::RsqrtOp>(b, l, x[0]); })
-      .Case([&](LogOp) { return unaryF<math::LogOp>(b, l, x[0]); })
-      .Case([&](AbsOp) { return unaryF<math::AbsFOp>(b, l, x[0]); })
-      .Case([&](RoundOp) { return unaryF<math::RoundEvenOp>(b, l, x[0]); })
-      .Case([&](StopGradientOp) { return x[0]; })
-      .Case([&](IsFiniteOp) -> Value { // |x| < inf is false for NaN too
-        Value inf = arith::ConstantOp::create(
-            b, l,
-            b.getFloatAttr(b.getF32Type(),
-                           APFloat::getInf(APFloat::IEEEsingle())));
-        return arith::CmpFOp::create(b, l, arith::CmpFPredicate::OLT,
-                                     unaryF<math::AbsFOp>(b, l, x[0]), inf);
-      })
-      .Case([&](AddOp) {
-        return pick(
-            [&] { return addF(b, l, x[0], x[1]); },
-            [&]() -> Value { return arith::AddIOp::create(b, l, x[0], x[1]); });
-      })
-      .Case([&](SubOp) {
-        return pick(
-            [&] { return subF(b, l, x[0], x[1]); },
-            [&]() -> Value { return arith::SubIOp::create(b, l, x[0], x[1]); });
-      })
-      .Case([&](MulOp) {
-        return pick(
-            [&] { return mulF(b, l, x[0], x[1]); },
-            [&]() -> Value { return arith::MulIOp::create(b, l, x[0], x[1]); });
-      })
-      .Case([&](DivOp) {
-        return pick([&] { return divF(b, l, x[0], x[1]); },
-                    [&]() -> Value {
-                      return arith::DivSIOp::create(b, l, x[0], x[1]);
-                    });
-      })
-      .Case([&](MinOp) {
-        return pick(
-            [&]() -> Value {
-              return arith::MinimumFOp::create(b, l, x[0], x[1]);
-            },
-            [&]() -> Value {
-              return arith::MinSIOp::create(b, l, x[0], x[1]);
-            });
-      })
-      .Case([&](MaxOp) {
-        return pick(
-            [&]() -> Value {
-              return arith::MaximumFOp::create(b, l, x[0], x[1]);
-            },
-            [&]() -> Value {
-              return arith::MaxSIOp::create(b, l, x[0], x[1]);
-            });
-      })
-      .Case([&](RemOp) {
-        return pick(
-            [&]() -> Value { return arith::RemFOp::create(b, l, x[0], x[1]); },
-            [&]() -> Value {
-              return arith::RemSIOp::create(b, l, x[0], x[1]);
-            });
-      })
-      .Case([&](LtOp) {
-        return pick(
-            [&]() -> Value {
-              return arith::CmpFOp::create(b, l, arith::CmpFPredicate::OLT,
-                                           x[0], x[1]);
-            },
-            [&]() -> Value {
-              return arith::CmpIOp::create(b, l, arith::CmpIPredicate::slt,
-                                           x[0], x[1]);
-            });
-      })
-      .Case([&](LeOp) {
-        return pick(
-            [&]() -> Value {
-              return arith::CmpFOp::create(b, l, arith::CmpFPredicate::OLE,
-                                           x[0], x[1]);
-            },
-            [&]() -> Value {
-              return arith::CmpIOp::create(b, l, arith::CmpIPredicate::sle,
-                                           x[0], x[1]);
-            });
-      })
-      .Case([&](EqOp) {
-        return pick(
-            [&]() -> Value {
-              return arith::CmpFOp::create(b, l, arith::CmpFPredicate::OEQ,
-                                           x[0], x[1]);
-            },
-            [&]() -> Value {
-              return arith::CmpIOp::create(b, l, arith::CmpIPredicate::eq, x[0],
-                                           x[1]);
-            });
-      })
-      .Case([&](SelectOp) -> Value {
-        return arith::SelectOp::create(b, l, x[0], x[1], x[2]);
-      })
-      .Case([&](ScaleOp s) {
-        Value y = x[0];
-        if (double by = *evaluate(s.getBy()); by != 1)
-          y = mulF(b, l, y, f32(by));
-        if (s.getPlus() && *evaluate(*s.getPlus()) != 0)
-          y = addF(b, l, y, f32(*evaluate(*s.getPlus())));
-        return y;
-      })
-      .Case([&](CastOp c) { return cast(x[0], c.getTo()); })
-      .Case([&](BroadcastOp) { return x[0]; })
-      .Default([&](Operation *other) { return fail(other); });
-}
-
-//===-- other rules
-//---------------------------------------------------------------===//
+//===-- rules ------------------------------------------------------------===//
 
 Value RegionBuilder::compute(Operation *op, unsigned result,
                              ArrayRef<AffineExpr> index) {

@@ -7,15 +7,20 @@ namespace bitbyte::tile {
 
 // Few rows take many positions' values: each program owns a slab of columns and
 // walks all positions in order, so the sums have one order.
-LogicalResult scheduleScatterAdd(ScheduleContext &context, bb::ScatterAddOp op) {
-  auto ids = cast<bb::GraphTensorType>(op.getIds().getType()), x = cast<bb::GraphTensorType>(op.getX().getType()),
+LogicalResult scheduleScatterAdd(ScheduleContext &context,
+                                 bb::ScatterAddOp op) {
+  auto ids = cast<bb::GraphTensorType>(op.getIds().getType()),
+       x = cast<bb::GraphTensorType>(op.getX().getType()),
        y = cast<bb::GraphTensorType>(op.getY().getType());
-  int64_t columns = *x.dim(-1).constant(), positions = elementCount(x) / columns, rows = *y.dim(0).constant();
-  int64_t width = std::min<int64_t>(context.target.lanes * 4, llvm::alignTo(columns, context.target.lanes));
+  int64_t columns = *x.dim(-1).constant(),
+          positions = elementCount(x) / columns, rows = *y.dim(0).constant();
+  int64_t width = std::min<int64_t>(
+      context.target.lanes * 4, llvm::alignTo(columns, context.target.lanes));
   int64_t programs = llvm::divideCeil(columns, width);
-  auto k = context.kernel(op.getLoc(), "scatter_add",
-                          {flatBuffer(ids), BufType::global({positions, columns}, x.getElement())},
-                          {BufType::global({rows, columns}, y.getElement())}, programs);
+  auto k = context.kernel(
+      op.getLoc(), "scatter_add",
+      {flatBuffer(ids), BufType::global({positions, columns}, x.getElement())},
+      {BufType::global({rows, columns}, y.getElement())}, programs);
   k->setCost(positions * columns, byteCount(ids) + byteCount(x) + byteCount(y));
   Value column = k->mul(k->program(), width);
   RegType row = k->row(width, k->f32());
@@ -23,41 +28,55 @@ LogicalResult scheduleScatterAdd(ScheduleContext &context, bb::ScatterAddOp op) 
   if (columns % width)
     bounds.push_back(k->sub(k->index(columns), column));
   Value out = k->arg(2);
-  k->loop(0, rows, 1, [&](Value r) { k->store(k->full(row, 0.0), out, {r, column}, bounds); });
+  k->loop(0, rows, 1, [&](Value r) {
+    k->store(k->full(row, 0.0), out, {r, column}, bounds);
+  });
   k->loop(0, positions, 1, [&](Value p) {
     Value id = k->toIndex(k->loadScalar(k->i32(), k->arg(0), {p}));
-    Value sum = k->map({k->load(row, out, {id, column}, bounds), k->load(row, k->arg(1), {p, column}, bounds)}, k->f32(),
-                       [](ScalarBuilder &s, ValueRange a) { return s.add(a[0], a[1]); });
+    Value sum = k->map({k->load(row, out, {id, column}, bounds),
+                        k->load(row, k->arg(1), {p, column}, bounds)},
+                       k->f32(), [](ScalarBuilder &s, ValueRange a) {
+                         return s.add(a[0], a[1]);
+                       });
     k->store(sum, out, {id, column}, bounds);
   });
-  op.getY().replaceAllUsesWith(context.dispatch(op, *k, {op.getIds(), op.getX()}, {y})[0]);
+  op.getY().replaceAllUsesWith(
+      context.dispatch(op, *k, {op.getIds(), op.getX()}, {y})[0]);
   op->erase();
   return success();
 }
 
 // Slot s of the ring takes row i where (position + i) mod capacity = s.
 LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op) {
-  auto ring = cast<bb::GraphTensorType>(op.getRing().getType()), rows = cast<bb::GraphTensorType>(op.getRows().getType());
-  int64_t batch = *ring.dim(0).constant(), slots = *ring.dim(1).constant(), fresh = *rows.dim(1).constant();
+  auto ring = cast<bb::GraphTensorType>(op.getRing().getType()),
+       rows = cast<bb::GraphTensorType>(op.getRows().getType());
+  int64_t batch = *ring.dim(0).constant(), slots = *ring.dim(1).constant(),
+          fresh = *rows.dim(1).constant();
   int64_t width = elementCount(ring) / batch / slots;
-  int64_t tile = std::min<int64_t>(context.target.lanes * 4, llvm::alignTo(width, context.target.lanes));
-  int64_t share = llvm::divideCeil(batch * slots, programsFor(batch * slots, width));
-  auto k = context.kernel(op.getLoc(), "append",
-                          {BufType::global({batch, slots, width}, ring.getElement()),
-                           BufType::global({batch, fresh, width}, rows.getElement()),
-                           flatBuffer(cast<bb::GraphTensorType>(op.getAt().getType()))},
-                          {BufType::global({batch, slots, width}, ring.getElement())},
-                          llvm::divideCeil(batch * slots, share));
+  int64_t tile = std::min<int64_t>(context.target.lanes * 4,
+                                   llvm::alignTo(width, context.target.lanes));
+  int64_t share =
+      llvm::divideCeil(batch * slots, programsFor(batch * slots, width));
+  auto k = context.kernel(
+      op.getLoc(), "append",
+      {BufType::global({batch, slots, width}, ring.getElement()),
+       BufType::global({batch, fresh, width}, rows.getElement()),
+       flatBuffer(cast<bb::GraphTensorType>(op.getAt().getType()))},
+      {BufType::global({batch, slots, width}, ring.getElement())},
+      llvm::divideCeil(batch * slots, share));
   k->setCost(0, 2 * byteCount(ring));
-  Value at = k->rem(k->toIndex(k->loadScalar(k->i32(), k->arg(2), {k->index(0)})), slots);
-  Value begin = k->mul(k->program(), share), end = k->min(k->index(batch * slots), k->add(begin, share));
+  Value at = k->rem(
+      k->toIndex(k->loadScalar(k->i32(), k->arg(2), {k->index(0)})), slots);
+  Value begin = k->mul(k->program(), share),
+        end = k->min(k->index(batch * slots), k->add(begin, share));
   auto copy = [&](Value from, ValueRange source, Value b, Value slot) {
     auto piece = [&](Value offset, int64_t n) {
       RegType type = k->row(llvm::alignTo(n, context.target.lanes), k->f32());
       Values bounds;
       if (n % context.target.lanes)
         bounds.push_back(k->index(n));
-      k->store(k->load(type, from, {source[0], source[1], offset}, bounds), k->arg(3), {b, slot, offset}, bounds);
+      k->store(k->load(type, from, {source[0], source[1], offset}, bounds),
+               k->arg(3), {b, slot, offset}, bounds);
     };
     int64_t whole = width / tile * tile;
     if (whole)
@@ -69,10 +88,18 @@ LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op) {
     Value b = k->div(i, slots), slot = k->rem(i, slots);
     Value row = k->rem(k->sub(k->add(slot, slots), at), slots);
     k->branch(
-        k->less(row, k->index(fresh)), {}, [&] { copy(k->arg(1), {b, row}, b, slot); return Values{}; },
-        [&] { copy(k->arg(0), {b, slot}, b, slot); return Values{}; });
+        k->less(row, k->index(fresh)), {},
+        [&] {
+          copy(k->arg(1), {b, row}, b, slot);
+          return Values{};
+        },
+        [&] {
+          copy(k->arg(0), {b, slot}, b, slot);
+          return Values{};
+        });
   });
-  Values y = context.dispatch(op, *k, {op.getRing(), op.getRows(), op.getAt()}, {ring}, {0});
+  Values y = context.dispatch(op, *k, {op.getRing(), op.getRows(), op.getAt()},
+                              {ring}, {0});
   op.getY().replaceAllUsesWith(y[0]);
   op->erase();
   return success();

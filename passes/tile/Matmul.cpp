@@ -20,7 +20,8 @@ namespace {
 class MatmulScheduler {
 public:
   MatmulScheduler(ScheduleContext &context, Region region)
-      : context(context), region(std::move(region)), op(this->region.op), contract(op.anchor()) {}
+      : context(context), region(std::move(region)), op(this->region.op),
+        contract(op.anchor()) {}
 
   /// Whether panels pay and the region has their form: one dim each of rows,
   /// columns and depth, operands read directly, a linear epilogue.
@@ -32,15 +33,17 @@ public:
       size = region.sizes[dim];
       return true;
     };
-    if (contract.getRhs().size() != 1 || !isa<BlockArgument>(contract.getLhs()) ||
+    if (contract.getRhs().size() != 1 ||
+        !isa<BlockArgument>(contract.getLhs()) ||
         !isa<BlockArgument>(contract.getRhs()[0]))
       return false;
     uint64_t overBits = 0;
     for (unsigned d : region.over(contract.getOver()))
       overBits |= uint64_t(1) << d;
-    uint64_t a = region.domain(contract.getLhs()), b = region.domain(contract.getRhs()[0]);
-    if ((a & b) != overBits || !one(overBits, kDim, depth) || !one(a & ~overBits, mDim, rows) ||
-        !one(b & ~overBits, nDim, columns))
+    uint64_t a = region.domain(contract.getLhs()),
+             b = region.domain(contract.getRhs()[0]);
+    if ((a & b) != overBits || !one(overBits, kDim, depth) ||
+        !one(a & ~overBits, mDim, rows) || !one(b & ~overBits, nDim, columns))
       return false;
     lhs = cast<BlockArgument>(contract.getLhs()).getArgNumber();
     rhs = cast<BlockArgument>(contract.getRhs()[0]).getArgNumber();
@@ -52,7 +55,8 @@ public:
     for (unsigned i = 0; i < region.inputs.size(); ++i) {
       if (i == lhs || i == rhs)
         continue;
-      if (!region.inputs[i] || region.inputs[i]->constant || (region.domain(op.getBody().getArgument(i)) & ~plane))
+      if (!region.inputs[i] || region.inputs[i]->constant ||
+          (region.domain(op.getBody().getArgument(i)) & ~plane))
         return false;
       if (coefficient(i, nDim) > 1)
         return false;
@@ -76,15 +80,19 @@ public:
     Values operands;
     SmallVector<BufType> in, out;
     Value b = packPanels(context, op, op.getOperand(rhs),
-                         {columns, depth, microColumns, coefficient(rhs, nDim), coefficient(rhs, kDim)});
+                         {columns, depth, microColumns, coefficient(rhs, nDim),
+                          coefficient(rhs, kDim)});
     bool direct = coefficient(lhs, kDim) == 1;
     Value a = op.getOperand(lhs);
     if (!direct) {
       packWidth = std::lcm(microRows, t.lanes);
-      a = packPanels(context, op, a, {rows, depth, packWidth, coefficient(lhs, mDim), coefficient(lhs, kDim)});
+      a = packPanels(context, op, a,
+                     {rows, depth, packWidth, coefficient(lhs, mDim),
+                      coefficient(lhs, kDim)});
     }
     operands = {a, b};
-    in.push_back(direct ? matrix(lhs, rows, depth, mDim, kDim) : denseBuffer(cast<bb::GraphTensorType>(a.getType())));
+    in.push_back(direct ? matrix(lhs, rows, depth, mDim, kDim)
+                        : denseBuffer(cast<bb::GraphTensorType>(a.getType())));
     in.push_back(denseBuffer(cast<bb::GraphTensorType>(b.getType())));
     SmallVector<int64_t> place(region.inputs.size(), -1);
     for (unsigned i = 0; i < region.inputs.size(); ++i) {
@@ -94,11 +102,14 @@ public:
       place[i] = operands.size();
       operands.push_back(op.getOperand(i));
       bool m = coefficient(i, mDim), n = coefficient(i, nDim);
-      auto type = cast<bb::GraphTensorType>(argument.getOwner()->getParentOp()->getOperand(i).getType());
+      auto type = cast<bb::GraphTensorType>(
+          argument.getOwner()->getParentOp()->getOperand(i).getType());
       if (m && n)
         in.push_back(matrix(i, rows, columns, mDim, nDim));
       else if (m)
-        in.push_back(BufType::get(ctx, {rows}, type.getElement(), Space::Global, StridedAttr::get(ctx, {coefficient(i, mDim)})));
+        in.push_back(
+            BufType::get(ctx, {rows}, type.getElement(), Space::Global,
+                         StridedAttr::get(ctx, {coefficient(i, mDim)})));
       else
         in.push_back(flatBuffer(type));
     }
@@ -106,61 +117,84 @@ public:
     SmallVector<int64_t> mayShare = region.inplace();
     for (unsigned i = 0; i < op.getNumResults(); ++i) {
       auto type = cast<bb::GraphTensorType>(op.getResult(i).getType());
-      out.push_back(BufType::get(ctx, {rows, columns}, type.getElement(), Space::Global,
-                                 StridedAttr::get(ctx, {region.outputs[i].coefficients[mDim], 1})));
+      out.push_back(BufType::get(
+          ctx, {rows, columns}, type.getElement(), Space::Global,
+          StridedAttr::get(ctx, {region.outputs[i].coefficients[mDim], 1})));
       int64_t from = mayShare[i];
       inplace.push_back(from < 0 ? -1 : place[from]);
     }
 
     // Rows of a program: what fits L2 beside a panel of B.
     int64_t wholeRows = rows / microRows;
-    int64_t blockRows = std::clamp<int64_t>(t.scratchBytes / (4 * microRows * depth), 1, 16);
-    int64_t rowBlocks = std::max<int64_t>(1, llvm::divideCeil(llvm::divideCeil(rows, microRows), blockRows));
-    int64_t columnBlocks = std::clamp<int64_t>(llvm::divideCeil(32, rowBlocks), 1, panels);
+    int64_t blockRows =
+        std::clamp<int64_t>(t.scratchBytes / (4 * microRows * depth), 1, 16);
+    int64_t rowBlocks = std::max<int64_t>(
+        1, llvm::divideCeil(llvm::divideCeil(rows, microRows), blockRows));
+    int64_t columnBlocks =
+        std::clamp<int64_t>(llvm::divideCeil(32, rowBlocks), 1, panels);
     int64_t blockPanels = llvm::divideCeil(panels, columnBlocks);
     columnBlocks = llvm::divideCeil(panels, blockPanels);
 
-    made = context.kernel(op.getLoc(), "matmul", in, out, rowBlocks * columnBlocks);
+    made = context.kernel(op.getLoc(), "matmul", in, out,
+                          rowBlocks * columnBlocks);
     KernelBuilder &k = *made;
     firstOutput = in.size();
     argumentOf = place;
     // Code with functions or divisions needs more registers than a micro-tile
     // leaves: it goes over the rows of the tile one by one.
     if (llvm::any_of(op.getBody().front(), [](Operation &o) {
-          return isa<arith::DivFOp>(o) || isa<math::MathDialect>(o.getDialect());
+          return isa<arith::DivFOp>(o) ||
+                 isa<math::MathDialect>(o.getDialect());
         }))
       rowScratch = made->alloc({microRows, microColumns}, made->f32());
     k.setCost(region.flops(), region.traffic());
-    Value rowBlock = k.div(k.program(), columnBlocks), columnBlock = k.rem(k.program(), columnBlocks);
-    Value i0 = k.mul(rowBlock, blockRows), i1 = k.min(k.index(wholeRows), k.add(i0, blockRows));
-    Value j0 = k.mul(columnBlock, blockPanels), j1 = k.min(k.index(panels), k.add(j0, blockPanels));
+    Value rowBlock = k.div(k.program(), columnBlocks),
+          columnBlock = k.rem(k.program(), columnBlocks);
+    Value i0 = k.mul(rowBlock, blockRows),
+          i1 = k.min(k.index(wholeRows), k.add(i0, blockRows));
+    Value j0 = k.mul(columnBlock, blockPanels),
+          j1 = k.min(k.index(panels), k.add(j0, blockPanels));
     int64_t wholePanels = columns / microColumns;
-    Value lastRows = rows % microRows ? equal(k, rowBlock, rowBlocks - 1) : Value();
+    Value lastRows =
+        rows % microRows ? equal(k, rowBlock, rowBlocks - 1) : Value();
     auto column = [&](Value j, bool ragged) {
       if (wholeRows)
-        k.loop(i0, i1, 1, [&](Value i) { tile(k.mul(i, microRows), microRows, j, ragged); });
+        k.loop(i0, i1, 1, [&](Value i) {
+          tile(k.mul(i, microRows), microRows, j, ragged);
+        });
       if (lastRows)
-        k.when(lastRows, [&] { tile(k.index(wholeRows * microRows), rows % microRows, j, ragged); });
+        k.when(lastRows, [&] {
+          tile(k.index(wholeRows * microRows), rows % microRows, j, ragged);
+        });
     };
     if (wholePanels)
-      k.loop(j0, k.min(j1, k.index(wholePanels)), 1, [&](Value j) { column(j, false); });
+      k.loop(j0, k.min(j1, k.index(wholePanels)), 1,
+             [&](Value j) { column(j, false); });
     if (columns % microColumns)
-      k.when(equal(k, columnBlock, columnBlocks - 1), [&] { column(k.index(wholePanels), true); });
-    Values results = context.dispatch(op, k, operands, op->getResultTypes(), inplace);
+      k.when(equal(k, columnBlock, columnBlocks - 1),
+             [&] { column(k.index(wholePanels), true); });
+    Values results =
+        context.dispatch(op, k, operands, op->getResultTypes(), inplace);
     op->replaceAllUsesWith(results);
     op->erase();
     return success();
   }
 
 private:
-  int64_t coefficient(unsigned input, unsigned dim) const { return region.inputs[input]->coefficients[dim]; }
-  static Value equal(KernelBuilder &k, Value x, int64_t y) {
-    return arith::CmpIOp::create(k.builder, k.loc, arith::CmpIPredicate::eq, x, k.index(y));
+  int64_t coefficient(unsigned input, unsigned dim) const {
+    return region.inputs[input]->coefficients[dim];
   }
-  BufType matrix(unsigned input, int64_t r, int64_t c, unsigned rowDim, unsigned columnDim) {
+  static Value equal(KernelBuilder &k, Value x, int64_t y) {
+    return arith::CmpIOp::create(k.builder, k.loc, arith::CmpIPredicate::eq, x,
+                                 k.index(y));
+  }
+  BufType matrix(unsigned input, int64_t r, int64_t c, unsigned rowDim,
+                 unsigned columnDim) {
     auto type = cast<bb::GraphTensorType>(op.getOperand(input).getType());
-    return BufType::get(op.getContext(), {r, c}, type.getElement(), Space::Global,
-                        StridedAttr::get(op.getContext(), {coefficient(input, rowDim), coefficient(input, columnDim)}));
+    return BufType::get(
+        op.getContext(), {r, c}, type.getElement(), Space::Global,
+        StridedAttr::get(op.getContext(), {coefficient(input, rowDim),
+                                           coefficient(input, columnDim)}));
   }
 
   /// One micro-tile: `count` rows from `m`, panel `j`.
@@ -168,23 +202,29 @@ private:
     KernelBuilder &k = *made;
     RegType type = k.rows({count, microColumns}, k.f32());
     Value zero = k.index(0);
-    Value b = k.view(k.arg(1), {j, zero, zero}, {depth, microColumns}, ArrayRef<int64_t>{0});
+    Value b = k.view(k.arg(1), {j, zero, zero}, {depth, microColumns},
+                     ArrayRef<int64_t>{0});
     Value sum;
     if (packWidth) {
-      Value a = k.view(k.arg(0), {k.div(m, packWidth), zero, k.rem(m, packWidth)}, {depth, count}, ArrayRef<int64_t>{0});
+      Value a =
+          k.view(k.arg(0), {k.div(m, packWidth), zero, k.rem(m, packWidth)},
+                 {depth, count}, ArrayRef<int64_t>{0});
       sum = k.mma(a, b, k.full(type, 0.0), /*transposeA=*/true);
     } else {
-      Value a = k.view(k.arg(0), {m, zero}, {count, depth}, ArrayRef<int64_t>{});
+      Value a =
+          k.view(k.arg(0), {m, zero}, {count, depth}, ArrayRef<int64_t>{});
       sum = k.mma(a, b, k.full(type, 0.0));
     }
     Value n = k.mul(j, microColumns);
     Value exist = k.index(columns % microColumns);
     if (!rowScratch)
-      return epilogue(type, sum, m, n, ragged ? Values{k.index(count), exist} : Values{});
+      return epilogue(type, sum, m, n,
+                      ragged ? Values{k.index(count), exist} : Values{});
     k.store(sum, rowScratch, {zero, zero});
     RegType row = k.row(microColumns, k.f32());
     k.loop(0, count, 1, [&](Value r) {
-      epilogue(row, k.load(row, rowScratch, {r, zero}), k.add(m, r), n, ragged ? Values{exist} : Values{});
+      epilogue(row, k.load(row, rowScratch, {r, zero}), k.add(m, r), n,
+               ragged ? Values{exist} : Values{});
     });
   }
 
@@ -206,12 +246,14 @@ private:
       if (along && across)
         x = k.load(type.withElement(element), buffer, {m, n}, bounds);
       else if (across)
-        x = k.load((matrix ? type.drop(0) : type).withElement(element), buffer, {n},
-                   bounds.take_back(bounds.empty() ? 0 : 1));
+        x = k.load((matrix ? type.drop(0) : type).withElement(element), buffer,
+                   {n}, bounds.take_back(bounds.empty() ? 0 : 1));
       else if (along && matrix)
-        x = k.broadcast(k.load(type.drop(1).withElement(element), buffer, {m}), type.withElement(element), 1);
+        x = k.broadcast(k.load(type.drop(1).withElement(element), buffer, {m}),
+                        type.withElement(element), 1);
       else
-        scalars[argument] = k.loadScalar(element, buffer, {along ? m : k.index(0)});
+        scalars[argument] =
+            k.loadScalar(element, buffer, {along ? m : k.index(0)});
       if (across && !along && matrix)
         x = k.broadcast(x, type.withElement(element), 0);
       if (x) {
@@ -219,22 +261,25 @@ private:
         keys.push_back(argument);
       }
     }
-    auto slice = region.slice(op.emit().getValues(), [&](Value v) { return v.getDefiningOp() == contract; });
-    SmallVector<Type> elements(op.emit().getValues().getTypes());
-    Values results = k.map(inputs, elements, [&](ScalarBuilder &s, ValueRange arguments) {
-      IRMapping map;
-      for (auto [key, value] : llvm::zip(keys, arguments))
-        map.map(key, value);
-      for (auto &[key, value] : scalars)
-        map.map(key, value);
-      for (Operation *o : slice)
-        if (o != contract)
-          s.builder.clone(*o, map);
-      Values y;
-      for (Value v : op.emit().getValues())
-        y.push_back(map.lookup(v));
-      return y;
+    auto slice = region.slice(op.emit().getValues(), [&](Value v) {
+      return v.getDefiningOp() == contract;
     });
+    SmallVector<Type> elements(op.emit().getValues().getTypes());
+    Values results =
+        k.map(inputs, elements, [&](ScalarBuilder &s, ValueRange arguments) {
+          IRMapping map;
+          for (auto [key, value] : llvm::zip(keys, arguments))
+            map.map(key, value);
+          for (auto &[key, value] : scalars)
+            map.map(key, value);
+          for (Operation *o : slice)
+            if (o != contract)
+              s.builder.clone(*o, map);
+          Values y;
+          for (Value v : op.emit().getValues())
+            y.push_back(map.lookup(v));
+          return y;
+        });
     for (auto [i, y] : llvm::enumerate(results))
       k.store(y, k.arg(firstOutput + i), {m, n}, bounds);
   }
@@ -247,7 +292,8 @@ private:
   unsigned mDim = 0, nDim = 0, kDim = 0, lhs = 0, rhs = 0, firstOutput = 0;
   SmallVector<int64_t> argumentOf;
   Value rowScratch;
-  int64_t rows = 0, columns = 0, depth = 0, microRows = 0, microColumns = 0, panels = 0;
+  int64_t rows = 0, columns = 0, depth = 0, microRows = 0, microColumns = 0,
+          panels = 0;
   int64_t packWidth = 0; ///< 0: A is read where it lies
 };
 } // namespace
@@ -264,8 +310,12 @@ LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op) {
   bb::ContractOp contract = op.anchor();
   OpBuilder b(contract);
   for (auto [right, y] : llvm::zip(contract.getRhs(), contract.getOutputs())) {
-    Value product = arith::MulFOp::create(b, contract.getLoc(), contract.getLhs(), right, arith::FastMathFlags::contract);
-    y.replaceAllUsesWith(bb::ReduceOverOp::create(b, contract.getLoc(), product.getType(), "add", product, contract.getOver()));
+    Value product =
+        arith::MulFOp::create(b, contract.getLoc(), contract.getLhs(), right,
+                              arith::FastMathFlags::contract);
+    y.replaceAllUsesWith(bb::ReduceOverOp::create(b, contract.getLoc(),
+                                                  product.getType(), "add",
+                                                  product, contract.getOver()));
   }
   contract.erase();
   return scheduleRegion(context, op);

@@ -7,36 +7,49 @@ namespace bitbyte::tile {
 
 // [size / width][depth][width]: element (s, d) of the source, at s * sizeStride
 // + d * depthStride of its buffer, padded with zeros to whole panels.
-Value packPanels(ScheduleContext &context, Operation *at, Value source, const PanelShape &shape) {
-  int64_t panels = llvm::divideCeil(shape.size, shape.width), lanes = context.target.lanes;
+Value packPanels(ScheduleContext &context, Operation *at, Value source,
+                 const PanelShape &shape) {
+  int64_t panels = llvm::divideCeil(shape.size, shape.width),
+          lanes = context.target.lanes;
   auto type = cast<bb::GraphTensorType>(source.getType());
-  auto packedType = temporary(at->getContext(), {panels, shape.depth, shape.width});
+  auto packedType =
+      temporary(at->getContext(), {panels, shape.depth, shape.width});
   bool turned = shape.depthStride == 1 && shape.sizeStride != 1;
   MLIRContext *ctx = at->getContext();
   BufType from =
-      turned ? BufType::get(ctx, {shape.size, shape.depth}, type.getElement(), Space::Global,
-                            StridedAttr::get(ctx, {shape.sizeStride, shape.depthStride}))
-             : BufType::get(ctx, {shape.depth, shape.size}, type.getElement(), Space::Global,
-                            StridedAttr::get(ctx, {shape.depthStride, shape.sizeStride}));
-  BufType to = BufType::global({panels, shape.depth, shape.width}, packedType.getElement());
+      turned ? BufType::get(
+                   ctx, {shape.size, shape.depth}, type.getElement(),
+                   Space::Global,
+                   StridedAttr::get(ctx, {shape.sizeStride, shape.depthStride}))
+             : BufType::get(ctx, {shape.depth, shape.size}, type.getElement(),
+                            Space::Global,
+                            StridedAttr::get(
+                                ctx, {shape.depthStride, shape.sizeStride}));
+  BufType to = BufType::global({panels, shape.depth, shape.width},
+                               packedType.getElement());
   // Programs share panels, and depth where there are few panels.
-  int64_t slices = std::max<int64_t>(1, std::min<int64_t>(llvm::divideCeil(64, panels), shape.depth / (8 * lanes)));
+  int64_t slices =
+      std::max<int64_t>(1, std::min<int64_t>(llvm::divideCeil(64, panels),
+                                             shape.depth / (8 * lanes)));
   int64_t slice = llvm::alignTo(llvm::divideCeil(shape.depth, slices), lanes);
   slices = llvm::divideCeil(shape.depth, slice);
   auto k = context.kernel(at->getLoc(), "pack", {from}, {to}, panels * slices);
   k->setCost(0, byteCount(type) + byteCount(packedType));
-  Value panel = k->div(k->program(), slices), begin = k->mul(k->rem(k->program(), slices), slice);
+  Value panel = k->div(k->program(), slices),
+        begin = k->mul(k->rem(k->program(), slices), slice);
   Value end = k->min(k->index(shape.depth), k->add(begin, slice));
   Value first = k->mul(panel, shape.width);
   bool ragged = shape.size % shape.width != 0;
-  Value exist = k->sub(k->index(shape.size), first); // columns of this panel that exist
+  Value exist =
+      k->sub(k->index(shape.size), first); // columns of this panel that exist
 
   auto rowsAreContiguous = [&](bool bounded) {
     RegType row = k->row(shape.width, k->f32());
     k->loop(begin, end, 1, [&](Value d) {
       // Read along the panel's width, which is contiguous in the source.
-      k->store(k->load(row, k->arg(0), {d, first}, bounded ? Values{exist} : Values{}), k->arg(1),
-               {panel, d, k->index(0)});
+      k->store(k->load(row, k->arg(0), {d, first},
+                       bounded ? Values{exist} : Values{}),
+               k->arg(1), {panel, d, k->index(0)});
     });
   };
   auto transposed = [&](bool bounded) {
@@ -45,13 +58,15 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source, const Pa
       RegType tile = k->rows({lanes, lanes}, k->f32());
       Values bounds;
       if (bounded || depthExists)
-        bounds = {bounded ? k->sub(exist, s) : k->index(lanes), depthExists ? depthExists : k->index(lanes)};
+        bounds = {bounded ? k->sub(exist, s) : k->index(lanes),
+                  depthExists ? depthExists : k->index(lanes)};
       if (bounded) // a square may lie wholly behind the end
         bounds[0] = k->max(bounds[0], k->index(0));
       Value x = k->load(tile, k->arg(0), {k->add(first, s), d}, bounds);
       Value y = k->transpose(x, tile);
       Values place{panel, d, k->index(s)};
-      k->store(y, k->arg(1), place, depthExists ? Values{depthExists, k->index(lanes)} : Values{});
+      k->store(y, k->arg(1), place,
+               depthExists ? Values{depthExists, k->index(lanes)} : Values{});
     };
     Value whole = k->sub(end, k->rem(k->sub(end, begin), lanes));
     k->loop(begin, whole, lanes, [&](Value d) {
@@ -74,8 +89,15 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source, const Pa
     pack(false);
   else
     k->branch(
-        k->less(exist, k->index(shape.width)), {}, [&] { pack(true); return Values{}; },
-        [&] { pack(false); return Values{}; });
+        k->less(exist, k->index(shape.width)), {},
+        [&] {
+          pack(true);
+          return Values{};
+        },
+        [&] {
+          pack(false);
+          return Values{};
+        });
   return context.dispatch(at, *k, {source}, {packedType})[0];
 }
 

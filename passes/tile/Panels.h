@@ -15,6 +15,7 @@ struct PanelShape {
 /// Dispatches a kernel before `at` that packs the matrix as f32 [panels, depth,
 /// width], padded with zeros, and returns that tensor. Equal packings of one
 /// tensor are for the caller to share.
-mlir::Value packPanels(ScheduleContext &context, mlir::Operation *at, mlir::Value source, const PanelShape &shape);
+mlir::Value packPanels(ScheduleContext &context, mlir::Operation *at,
+                       mlir::Value source, const PanelShape &shape);
 
 } // namespace bitbyte::tile

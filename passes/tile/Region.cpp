@@ -19,15 +19,19 @@ FailureOr<Region> Region::of(bb::FusedOp op) {
       r.inputs.push_back(std::nullopt);
       continue;
     }
-    auto access = linearAccess(map, cast<bb::GraphTensorType>(op.getOperand(i).getType()));
+    auto access = linearAccess(
+        map, cast<bb::GraphTensorType>(op.getOperand(i).getType()));
     if (!access)
-      return op.emitOpError() << "reads operand " << i << " through a map that is not linear";
+      return op.emitOpError()
+             << "reads operand " << i << " through a map that is not linear";
     r.inputs.push_back(access);
   }
   for (unsigned i = 0; i < op.getNumResults(); ++i) {
-    auto access = linearAccess(op.outputMap(i), cast<bb::GraphTensorType>(op.getResult(i).getType()));
+    auto access = linearAccess(
+        op.outputMap(i), cast<bb::GraphTensorType>(op.getResult(i).getType()));
     if (!access)
-      return op.emitOpError() << "writes result " << i << " through a map that is not linear";
+      return op.emitOpError()
+             << "writes result " << i << " through a map that is not linear";
     r.outputs.push_back(*access);
   }
   r.merge();
@@ -40,11 +44,14 @@ FailureOr<Region> Region::of(bb::FusedOp op) {
 void Region::merge() {
   auto indexed = [&](unsigned dim) {
     bool found = false;
-    op.getBody().walk([&](bb::IndexOp i) { found |= llvm::is_contained(members[dim], i.getDim()); });
+    op.getBody().walk([&](bb::IndexOp i) {
+      found |= llvm::is_contained(members[dim], i.getDim());
+    });
     return found;
   };
   auto together = [&](ArrayRef<int64_t> over, unsigned d) {
-    return llvm::is_contained(over, members[d].front()) == llvm::is_contained(over, members[d + 1].front());
+    return llvm::is_contained(over, members[d].front()) ==
+           llvm::is_contained(over, members[d + 1].front());
   };
   for (unsigned d = 0; d + 1 < sizes.size();) {
     bool ok = !indexed(d) && !indexed(d + 1);
@@ -55,8 +62,10 @@ void Region::merge() {
       ok &= !input || fits(*input);
     for (auto &output : outputs)
       ok &= fits(output);
-    op.getBody().walk([&](bb::ReduceOverOp r) { ok &= together(r.getOver(), d); });
-    op.getBody().walk([&](bb::ContractOp c) { ok &= together(c.getOver(), d); });
+    op.getBody().walk(
+        [&](bb::ReduceOverOp r) { ok &= together(r.getOver(), d); });
+    op.getBody().walk(
+        [&](bb::ContractOp c) { ok &= together(c.getOver(), d); });
     if (!ok) {
       ++d;
       continue;
@@ -112,7 +121,8 @@ void Region::computeDomains() {
   }
 }
 
-SmallVector<Operation *> Region::slice(ValueRange values, function_ref<bool(Value)> known) const {
+SmallVector<Operation *> Region::slice(ValueRange values,
+                                       function_ref<bool(Value)> known) const {
   llvm::SetVector<Operation *> needed;
   SmallVector<Value> todo(values);
   while (!todo.empty()) {
@@ -123,7 +133,8 @@ SmallVector<Operation *> Region::slice(ValueRange values, function_ref<bool(Valu
     todo.append(o->operand_begin(), o->operand_end());
   }
   SmallVector<Operation *> ordered(needed.begin(), needed.end());
-  llvm::sort(ordered, [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
+  llvm::sort(ordered,
+             [](Operation *a, Operation *b) { return a->isBeforeInBlock(b); });
   return ordered;
 }
 
@@ -132,11 +143,13 @@ SmallVector<int64_t> Region::inplace() const {
   SmallVector<int64_t> chosen(op.getNumResults(), -1);
   auto fits = [&](unsigned i, unsigned output) {
     Value v = op.getOperand(i);
-    if (v.getType() != op.getResult(output).getType() || llvm::is_contained(chosen, i))
+    if (v.getType() != op.getResult(output).getType() ||
+        llvm::is_contained(chosen, i))
       return false;
     for (unsigned j = 0; j < op.getNumOperands(); ++j)
       if (op.getOperand(j) == v &&
-          (!inputs[j] || inputs[j]->coefficients != outputs[output].coefficients ||
+          (!inputs[j] ||
+           inputs[j]->coefficients != outputs[output].coefficients ||
            inputs[j]->constant != outputs[output].constant))
         return false;
     return true;
@@ -155,7 +168,9 @@ SmallVector<int64_t> Region::inplace() const {
            });
   };
   choose(sameState);
-  choose([](Value operand, Value) { return operand.hasOneUse() && !operand.getDefiningOp<bb::ReadOp>(); });
+  choose([](Value operand, Value) {
+    return operand.hasOneUse() && !operand.getDefiningOp<bb::ReadOp>();
+  });
   choose([](Value, Value) { return true; });
   return chosen;
 }
@@ -192,9 +207,11 @@ int64_t Region::flops() const {
   return count;
 }
 
-//===-- RegionEmitter ---------------------------------------------------------===//
+//===-- RegionEmitter
+//---------------------------------------------------------===//
 
-void RegionEmitter::setLane(unsigned dim, Value offset, RegType type, Value exist) {
+void RegionEmitter::setLane(unsigned dim, Value offset, RegType type,
+                            Value exist) {
   lane = dim;
   laneOffset = offset;
   laneType = type;
@@ -208,14 +225,17 @@ void RegionEmitter::hoist(unsigned dim, uint64_t set) {
   bb::FusedOp op = region.op;
   auto known = [&](Value v) { return fixed.contains(v); };
   for (Operation &o : op.getBody().front()) {
-    bool alongLanes = isa<bb::EmitOp, bb::ReduceOverOp>(o) || region.domain(o.getResult(0)) >> dim & 1;
+    bool alongLanes = isa<bb::EmitOp, bb::ReduceOverOp>(o) ||
+                      region.domain(o.getResult(0)) >> dim & 1;
     if (!alongLanes)
       continue;
     for (Value v : o.getOperands()) {
       uint64_t varies = region.domain(v);
-      if (known(v) || isa<bb::GraphTensorType>(v.getType()) || varies >> dim & 1 || varies & ~set ||
+      if (known(v) || isa<bb::GraphTensorType>(v.getType()) ||
+          varies >> dim & 1 || varies & ~set ||
           v.getDefiningOp<arith::ConstantOp>() ||
-          llvm::any_of(region.slice({v}, known), llvm::IsaPred<bb::ReduceOverOp>))
+          llvm::any_of(region.slice({v}, known),
+                       llvm::IsaPred<bb::ReduceOverOp>))
         continue;
       fixed[v] = get(v);
     }
@@ -245,9 +265,10 @@ Value RegionEmitter::loadInput(BlockArgument argument) {
   if (step == 1)
     return k.load(type, memory, {at}, bounds);
   Value base = k.toI32(at);
-  Value index = k.map({k.iota(laneType.withElement(k.i32()), 0)}, k.i32(), [&](ScalarBuilder &s, ValueRange a) {
-    return s.add(s.mul(a[0], s.integer(step)), base);
-  });
+  Value index = k.map({k.iota(laneType.withElement(k.i32()), 0)}, k.i32(),
+                      [&](ScalarBuilder &s, ValueRange a) {
+                        return s.add(s.mul(a[0], s.integer(step)), base);
+                      });
   return k.gather(type, memory, {index}, bounds);
 }
 
@@ -264,7 +285,8 @@ Value RegionEmitter::apply(Operation *op, ArrayRef<Value> operands) {
   // Rows if any operand is one, else rank-0 tiles if any is, else scalars.
   RegType shape;
   for (Value v : operands)
-    if (auto t = dyn_cast<RegType>(v.getType()); t && (!shape || t.getRank() > shape.getRank()))
+    if (auto t = dyn_cast<RegType>(v.getType());
+        t && (!shape || t.getRank() > shape.getRank()))
       shape = t;
   if (!shape) {
     IRMapping map;
@@ -278,14 +300,15 @@ Value RegionEmitter::apply(Operation *op, ArrayRef<Value> operands) {
       order.push_back(v);
       tiles.push_back(lift(v, shape));
     }
-  return k.map(tiles, op->getResult(0).getType(), [&](ScalarBuilder &s, ValueRange a) {
-    IRMapping map;
-    for (auto [old, now] : llvm::zip(op->getOperands(), operands)) {
-      auto *at = llvm::find(order, now);
-      map.map(old, at == order.end() ? now : a[at - order.begin()]);
-    }
-    return s.builder.clone(*op, map)->getResult(0);
-  });
+  return k.map(
+      tiles, op->getResult(0).getType(), [&](ScalarBuilder &s, ValueRange a) {
+        IRMapping map;
+        for (auto [old, now] : llvm::zip(op->getOperands(), operands)) {
+          auto *at = llvm::find(order, now);
+          map.map(old, at == order.end() ? now : a[at - order.begin()]);
+        }
+        return s.builder.clone(*op, map)->getResult(0);
+      });
 }
 
 Value RegionEmitter::emitOp(Operation *op) {
@@ -296,8 +319,9 @@ Value RegionEmitter::emitOp(Operation *op) {
     if (!laneType || lane != dim)
       return k.toI32(coordinates[dim]);
     Value base = k.toI32(laneOffset);
-    return k.map({k.iota(laneType.withElement(k.i32()), 0)}, k.i32(),
-                 [&](ScalarBuilder &s, ValueRange a) { return s.add(a[0], base); });
+    return k.map(
+        {k.iota(laneType.withElement(k.i32()), 0)}, k.i32(),
+        [&](ScalarBuilder &s, ValueRange a) { return s.add(a[0], base); });
   }
   if (auto at = dyn_cast<bb::AtOp>(op))
     return emitAt(at);
@@ -313,40 +337,52 @@ Value RegionEmitter::emitAt(bb::AtOp at) {
   auto type = cast<bb::GraphTensorType>(at.getSource().getType());
   SmallVector<Value> indices(at.getIndices()), operands;
   // A row at a computed place, read along the lanes: one load.
-  auto last = indices.empty() ? bb::IndexOp() : indices.back().getDefiningOp<bb::IndexOp>();
-  bool whole = laneType && last && llvm::is_contained(region.members[*lane], last.getDim()) &&
-               llvm::none_of(ArrayRef(indices).drop_back(), [&](Value v) { return region.domain(v) >> *lane & 1; });
+  auto last = indices.empty() ? bb::IndexOp()
+                              : indices.back().getDefiningOp<bb::IndexOp>();
+  bool whole = laneType && last &&
+               llvm::is_contained(region.members[*lane], last.getDim()) &&
+               llvm::none_of(ArrayRef(indices).drop_back(), [&](Value v) {
+                 return region.domain(v) >> *lane & 1;
+               });
   if (whole)
     indices.pop_back();
   for (Value v : indices)
     operands.push_back(get(v));
   Value linear;
-  bool rows = llvm::any_of(operands, [](Value v) { return isa<RegType>(v.getType()); });
+  bool rows =
+      llvm::any_of(operands, [](Value v) { return isa<RegType>(v.getType()); });
   for (auto [axis, index] : llvm::enumerate(operands)) {
     int64_t size = *type.dim(axis).constant();
-    auto join = [&](ScalarBuilder &s, Value sum, Value i) { return s.add(s.mul(sum, s.integer(size)), i); };
+    auto join = [&](ScalarBuilder &s, Value sum, Value i) {
+      return s.add(s.mul(sum, s.integer(size)), i);
+    };
     if (!linear) {
       linear = index;
-    } else if (!isa<RegType>(linear.getType()) && !isa<RegType>(index.getType())) {
+    } else if (!isa<RegType>(linear.getType()) &&
+               !isa<RegType>(index.getType())) {
       ScalarBuilder s(k.builder, k.loc);
       linear = join(s, linear, index);
     } else {
       RegType t = laneType.withElement(k.i32());
-      linear = k.map({lift(linear, t), lift(index, t)}, k.i32(),
-                     [&](ScalarBuilder &s, ValueRange a) { return join(s, a[0], a[1]); });
+      linear = k.map(
+          {lift(linear, t), lift(index, t)}, k.i32(),
+          [&](ScalarBuilder &s, ValueRange a) { return join(s, a[0], a[1]); });
     }
   }
   SmallVector<Value> bounds;
   if (bound)
     bounds.push_back(bound);
   if (whole && !rows) {
-    Value row = linear ? k.mul(k.toIndex(linear), *type.dim(-1).constant()) : k.index(0);
-    return k.load(laneType.withElement(at.getY().getType()), memory, {k.add(row, laneOffset)}, bounds);
+    Value row = linear ? k.mul(k.toIndex(linear), *type.dim(-1).constant())
+                       : k.index(0);
+    return k.load(laneType.withElement(at.getY().getType()), memory,
+                  {k.add(row, laneOffset)}, bounds);
   }
   if (!rows)
     return k.loadScalar(at.getY().getType(), memory, {k.toIndex(linear)});
   RegType t = laneType.withElement(at.getY().getType());
-  return k.gather(t, memory, {lift(linear, laneType.withElement(k.i32()))}, bounds);
+  return k.gather(t, memory, {lift(linear, laneType.withElement(k.i32()))},
+                  bounds);
 }
 
 Value RegionEmitter::get(Value v) {

@@ -13,9 +13,10 @@ public:
   static mlir::FailureOr<Region> of(bb::FusedOp op);
 
   bb::FusedOp op;
-  llvm::SmallVector<int64_t> sizes;                          ///< per merged dim
-  llvm::SmallVector<llvm::SmallVector<unsigned>> members;    ///< original dims of each
-  llvm::SmallVector<std::optional<LinearAccess>> inputs;     ///< null: read by `at`
+  llvm::SmallVector<int64_t> sizes; ///< per merged dim
+  llvm::SmallVector<llvm::SmallVector<unsigned>>
+      members; ///< original dims of each
+  llvm::SmallVector<std::optional<LinearAccess>> inputs; ///< null: read by `at`
   llvm::SmallVector<LinearAccess> outputs;
 
   /// Merged dims over which a reduction runs.
@@ -32,8 +33,9 @@ public:
     return n;
   }
   /// Ops that `values` need, in order, stopping at `known` ones.
-  llvm::SmallVector<mlir::Operation *> slice(mlir::ValueRange values,
-                                             llvm::function_ref<bool(mlir::Value)> known) const;
+  llvm::SmallVector<mlir::Operation *>
+  slice(mlir::ValueRange values,
+        llvm::function_ref<bool(mlir::Value)> known) const;
   /// For each result the operand whose buffer it may take over: each read of it
   /// is where the result is written; -1 for none. No operand is given twice,
   /// and a result that is written to a state prefers the state's old value.
@@ -52,12 +54,18 @@ private:
 /// lanes is a scalar or a tile of rank 0; the others are rows.
 class RegionEmitter {
 public:
-  RegionEmitter(KernelBuilder &k, const Region &region) : k(k), region(region), coordinates(region.sizes.size()), firstOutput(region.inputs.size()) {}
+  RegionEmitter(KernelBuilder &k, const Region &region)
+      : k(k), region(region), coordinates(region.sizes.size()),
+        firstOutput(region.inputs.size()) {}
 
   /// The index along a dim, for all code from here on.
-  void setCoordinate(unsigned dim, mlir::Value index) { coordinates[dim] = index; }
-  /// Rows of `type` at `offset` along `lane`; `bound` elements exist (null: all).
-  void setLane(unsigned lane, mlir::Value offset, RegType type, mlir::Value bound);
+  void setCoordinate(unsigned dim, mlir::Value index) {
+    coordinates[dim] = index;
+  }
+  /// Rows of `type` at `offset` along `lane`; `bound` elements exist (null:
+  /// all).
+  void setLane(unsigned lane, mlir::Value offset, RegType type,
+               mlir::Value bound);
   void noLane() { laneType = {}; }
 
   /// Forgets values that were computed for an earlier place.
@@ -66,7 +74,9 @@ public:
   /// along `lane`. `set` has a bit for each dim whose coordinate is set.
   void hoist(unsigned lane, uint64_t set);
   /// A value computed outside, for example the sum of a reduction.
-  void define(mlir::Value v, mlir::Value tileOrScalar) { fixed[v] = tileOrScalar; }
+  void define(mlir::Value v, mlir::Value tileOrScalar) {
+    fixed[v] = tileOrScalar;
+  }
   /// The value as a row, or as a scalar or rank-0 tile if there is no lane.
   mlir::Value get(mlir::Value v);
   /// The value as a row of the lane type.
@@ -74,8 +84,8 @@ public:
   void store(unsigned output, mlir::Value v);
   /// The element number of an access at the current coordinates, without lanes.
   mlir::Value address(const LinearAccess &access);
-  /// The kernel's arguments for the region's operands, and for its first result;
-  /// by default they follow each other.
+  /// The kernel's arguments for the region's operands, and for its first
+  /// result; by default they follow each other.
   void setArguments(llvm::ArrayRef<int64_t> ofInputs, unsigned firstResult) {
     argumentOf.assign(ofInputs.begin(), ofInputs.end());
     firstOutput = firstResult;

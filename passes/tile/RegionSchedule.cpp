@@ -16,7 +16,8 @@ namespace bitbyte::tile {
 namespace {
 class RegionScheduler {
 public:
-  RegionScheduler(ScheduleContext &context, Region region) : context(context), region(std::move(region)) {}
+  RegionScheduler(ScheduleContext &context, Region region)
+      : context(context), region(std::move(region)) {}
 
   LogicalResult run() {
     bb::FusedOp op = region.op;
@@ -34,13 +35,16 @@ public:
         rowSizes.push_back(region.sizes[d]);
         rows *= region.sizes[d];
       }
-    int64_t lanes = lane ? region.sizes[*lane] : 1, perRow = region.points() / rows;
+    int64_t lanes = lane ? region.sizes[*lane] : 1,
+            perRow = region.points() / rows;
     int64_t ops = llvm::range_size(op.getBody().front());
-    width = std::min<int64_t>(context.target.lanes * (ops <= 12 ? 4 : 2), llvm::alignTo(lanes, context.target.lanes));
+    width = std::min<int64_t>(context.target.lanes * (ops <= 12 ? 4 : 2),
+                              llvm::alignTo(lanes, context.target.lanes));
     bool splitLane = rows == 1 && reduces.empty() && lane;
     int64_t programs, share;
     if (splitLane) {
-      share = llvm::alignTo(llvm::divideCeil(lanes, programsFor(lanes, 1)), width);
+      share =
+          llvm::alignTo(llvm::divideCeil(lanes, programsFor(lanes, 1)), width);
       programs = llvm::divideCeil(lanes, share);
     } else {
       share = llvm::divideCeil(rows, programsFor(rows, perRow));
@@ -53,19 +57,25 @@ public:
     SmallVector<int64_t> inplace = region.inplace();
     for (Value v : op.getOutputs())
       out.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
-    auto k = context.kernel(op.getLoc(), reduces.empty() ? "elementwise" : "rowwise", in, out, programs);
+    auto k =
+        context.kernel(op.getLoc(), reduces.empty() ? "elementwise" : "rowwise",
+                       in, out, programs);
     k->setCost(region.flops(), region.traffic());
     RegionEmitter e(*k, region);
     if (splitLane) {
       Value begin = k->mul(k->program(), share);
       e.hoist(*lane, 0);
-      laneSpan(*k, e, begin, k->min(k->index(lanes), k->add(begin, share)), lanes, [&] { storeAll(e, true); });
+      laneSpan(*k, e, begin, k->min(k->index(lanes), k->add(begin, share)),
+               lanes, [&] { storeAll(e, true); });
     } else {
       Value begin = k->mul(k->program(), share);
-      Value end = programs * share == rows ? k->add(begin, share) : k->min(k->index(rows), k->add(begin, share));
+      Value end = programs * share == rows
+                      ? k->add(begin, share)
+                      : k->min(k->index(rows), k->add(begin, share));
       k->loop(begin, end, 1, [&](Value row) { emitRow(*k, e, row); });
     }
-    Values results = context.dispatch(op, *k, op.getInputs(), op->getResultTypes(), inplace);
+    Values results =
+        context.dispatch(op, *k, op.getInputs(), op->getResultTypes(), inplace);
     op.getOutputs().front().getDefiningOp()->replaceAllUsesWith(results);
     op->erase();
     return success();
@@ -82,20 +92,27 @@ private:
     int64_t best = 0;
     for (unsigned d = 0; d < region.sizes.size(); ++d) {
       // Tiles are stored whole, not element by element.
-      if (llvm::any_of(region.outputs, [&](const LinearAccess &a) { return a.coefficients[d] > 1 || a.coefficients[d] < 0; }))
+      if (llvm::any_of(region.outputs, [&](const LinearAccess &a) {
+            return a.coefficients[d] > 1 || a.coefficients[d] < 0;
+          }))
         continue;
       int64_t contiguous = 0;
       for (unsigned i = 0; i < region.inputs.size(); ++i)
         if (region.inputs[i] && region.inputs[i]->coefficients[d] == 1)
-          contiguous += elementCount(cast<bb::GraphTensorType>(region.op.getOperand(i).getType()));
+          contiguous += elementCount(
+              cast<bb::GraphTensorType>(region.op.getOperand(i).getType()));
       for (unsigned i = 0; i < region.outputs.size(); ++i)
         if (region.outputs[i].coefficients[d] == 1)
-          contiguous += elementCount(cast<bb::GraphTensorType>(region.op.getResult(i).getType())) + 1;
-      if (!lane || contiguous > best || (contiguous == best && d + 1 == region.sizes.size()))
+          contiguous += elementCount(cast<bb::GraphTensorType>(
+                            region.op.getResult(i).getType())) +
+                        1;
+      if (!lane || contiguous > best ||
+          (contiguous == best && d + 1 == region.sizes.size()))
         lane = d, best = contiguous;
     }
     if (!lane && !region.sizes.empty())
-      return region.op.emitOpError("has no dim along which all its results are contiguous");
+      return region.op.emitOpError(
+          "has no dim along which all its results are contiguous");
     return success();
   }
 
@@ -130,16 +147,23 @@ private:
           now.push_back(r);
           sums.push_back(k.full(type, r.getBy() == "max" ? -INFINITY : 0.0));
         }
-      sums = overOtherDims(k, e, 0, sums, [&](ValueRange carried) { return reduceLanes(k, e, now, lanes, carried); });
+      sums = overOtherDims(k, e, 0, sums, [&](ValueRange carried) {
+        return reduceLanes(k, e, now, lanes, carried);
+      });
       e.noLane();
       e.reset();
       for (auto [r, sum] : llvm::zip_equal(now, sums))
-        e.define(r.getY(), k.reduce(r.getBy() == "max" ? Combiner::Max : Combiner::Add, sum, 0));
+        e.define(r.getY(),
+                 k.reduce(r.getBy() == "max" ? Combiner::Max : Combiner::Add,
+                          sum, 0));
       e.hoist(*lane, set);
     }
-    bool any = llvm::any_of(region.outputs, [&](const LinearAccess &a) { return a.coefficients[*lane] != 0; });
+    bool any = llvm::any_of(region.outputs, [&](const LinearAccess &a) {
+      return a.coefficients[*lane] != 0;
+    });
     if (any)
-      laneSpan(k, e, k.index(0), k.index(lanes), lanes, [&] { storeAll(e, true); });
+      laneSpan(k, e, k.index(0), k.index(lanes), lanes,
+               [&] { storeAll(e, true); });
     // Results of whole rows last: they may take the place of operands that the
     // lanes read.
     e.noLane();
@@ -148,19 +172,22 @@ private:
   }
 
   /// Loops over the reduced dims that do not lie along the lanes.
-  Values overOtherDims(KernelBuilder &k, RegionEmitter &e, unsigned at, ValueRange carried,
+  Values overOtherDims(KernelBuilder &k, RegionEmitter &e, unsigned at,
+                       ValueRange carried,
                        function_ref<Values(ValueRange)> body) {
     while (at < reduced.size() && reduced[at] == *lane)
       ++at;
     if (at == reduced.size())
       return body(carried);
-    return k.loop(0, region.sizes[reduced[at]], 1, carried, [&](Value i, ValueRange inner) {
-      e.setCoordinate(reduced[at], i);
-      return overOtherDims(k, e, at + 1, inner, body);
-    });
+    return k.loop(0, region.sizes[reduced[at]], 1, carried,
+                  [&](Value i, ValueRange inner) {
+                    e.setCoordinate(reduced[at], i);
+                    return overOtherDims(k, e, at + 1, inner, body);
+                  });
   }
 
-  Values reduceLanes(KernelBuilder &k, RegionEmitter &e, ArrayRef<bb::ReduceOverOp> now, int64_t lanes,
+  Values reduceLanes(KernelBuilder &k, RegionEmitter &e,
+                     ArrayRef<bb::ReduceOverOp> now, int64_t lanes,
                      ValueRange carried) {
     RegType type = k.row(width, k.f32());
     auto step = [&](Value offset, int64_t exist, ValueRange sums) {
@@ -172,19 +199,25 @@ private:
         Value x = e.row(r.getX());
         bool isMax = r.getBy() == "max";
         if (exist < width) // what lies behind the end must not count
-          x = k.map({x, k.iota(type.withElement(k.i32()), 0)}, k.f32(), [&](ScalarBuilder &s, ValueRange a) {
-            return s.select(s.less(a[1], s.integer(exist)), a[0], s.constant(isMax ? -INFINITY : 0.0));
-          });
-        next.push_back(k.map({sum, x}, k.f32(), [&](ScalarBuilder &s, ValueRange a) {
-          return isMax ? s.max(a[0], a[1]) : s.add(a[0], a[1]);
-        }));
+          x = k.map({x, k.iota(type.withElement(k.i32()), 0)}, k.f32(),
+                    [&](ScalarBuilder &s, ValueRange a) {
+                      return s.select(s.less(a[1], s.integer(exist)), a[0],
+                                      s.constant(isMax ? -INFINITY : 0.0));
+                    });
+        next.push_back(
+            k.map({sum, x}, k.f32(), [&](ScalarBuilder &s, ValueRange a) {
+              return isMax ? s.max(a[0], a[1]) : s.add(a[0], a[1]);
+            }));
       }
       return next;
     };
     int64_t whole = lanes / width * width;
     Values sums(carried);
     if (whole)
-      sums = k.loop(0, whole, width, carried, [&](Value offset, ValueRange inner) { return step(offset, width, inner); });
+      sums =
+          k.loop(0, whole, width, carried, [&](Value offset, ValueRange inner) {
+            return step(offset, width, inner);
+          });
     if (whole < lanes)
       sums = step(k.index(whole), lanes - whole, sums);
     return sums;
@@ -192,7 +225,8 @@ private:
 
   /// Tiles of the span [begin, end) of the `lanes` along the lane dim; `begin`
   /// is a multiple of the width, and `end` too unless it is the last.
-  void laneSpan(KernelBuilder &k, RegionEmitter &e, Value begin, Value end, int64_t lanes, function_ref<void()> body) {
+  void laneSpan(KernelBuilder &k, RegionEmitter &e, Value begin, Value end,
+                int64_t lanes, function_ref<void()> body) {
     RegType type = k.row(width, k.f32());
     int64_t rest = lanes % width;
     Value whole = rest ? k.min(end, k.index(lanes - rest)) : end;
@@ -207,7 +241,8 @@ private:
     int64_t narrow = llvm::alignTo(rest, context.target.lanes);
     auto tail = [&] {
       e.reset();
-      e.setLane(*lane, k.index(lanes - rest), k.row(narrow, k.f32()), rest < narrow ? k.index(rest) : Value());
+      e.setLane(*lane, k.index(lanes - rest), k.row(narrow, k.f32()),
+                rest < narrow ? k.index(rest) : Value());
       body();
     };
     k.when(k.less(k.index(lanes - rest), end), tail);
@@ -217,7 +252,10 @@ private:
   /// of another result was.
   void storeAll(RegionEmitter &e, bool alongLanes) {
     auto values = llvm::to_vector(region.op.emit().getValues());
-    auto here = [&](unsigned i) { return !lane || (region.outputs[i].coefficients[*lane] != 0) == alongLanes; };
+    auto here = [&](unsigned i) {
+      return !lane ||
+             (region.outputs[i].coefficients[*lane] != 0) == alongLanes;
+    };
     for (auto [i, v] : llvm::enumerate(values))
       if (here(i))
         e.get(v);
@@ -250,8 +288,10 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   if (failed(made))
     return failure();
   Region &region = *made;
-  auto reduces = llvm::to_vector(op.getBody().front().getOps<bb::ReduceOverOp>());
-  if (reduces.size() != 1 || reduces[0].getBy() != "add" || op.getNumResults() != 1)
+  auto reduces =
+      llvm::to_vector(op.getBody().front().getOps<bb::ReduceOverOp>());
+  if (reduces.size() != 1 || reduces[0].getBy() != "add" ||
+      op.getNumResults() != 1)
     return op.emitOpError("sums several columns in one region");
   bb::ReduceOverOp reduce = reduces[0];
   SmallVector<unsigned> reduced = region.over(reduce.getOver()), kept;
@@ -271,8 +311,10 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   if (lane != kept.back())
     return op.emitOpError("sums columns that are not contiguous");
   int64_t lanes = region.sizes[lane], outer = columns / lanes;
-  int64_t share = llvm::divideCeil(rows, programsFor(rows, columns)), programs = llvm::divideCeil(rows, share);
-  int64_t width = std::min<int64_t>(context.target.lanes * 4, llvm::alignTo(lanes, context.target.lanes));
+  int64_t share = llvm::divideCeil(rows, programsFor(rows, columns)),
+          programs = llvm::divideCeil(rows, share);
+  int64_t width = std::min<int64_t>(context.target.lanes * 4,
+                                    llvm::alignTo(lanes, context.target.lanes));
 
   SmallVector<BufType> in;
   for (Value v : op.getInputs())
@@ -280,18 +322,22 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   auto partialType = temporary(op.getContext(), {programs, columns});
   SmallVector<unsigned> outerDims(kept.begin(), kept.end() - 1);
   SmallVector<int64_t> outerSizes(keptSizes.begin(), keptSizes.end() - 1);
-  auto tiles = [&](KernelBuilder &k, function_ref<void(Value, RegType, Value)> body) {
+  auto tiles = [&](KernelBuilder &k,
+                   function_ref<void(Value, RegType, Value)> body) {
     int64_t whole = lanes / width * width;
     if (whole)
-      k.loop(0, whole, width, [&](Value offset) { body(offset, k.row(width, k.f32()), {}); });
+      k.loop(0, whole, width,
+             [&](Value offset) { body(offset, k.row(width, k.f32()), {}); });
     if (int64_t rest = lanes - whole) {
       int64_t narrow = llvm::alignTo(rest, context.target.lanes);
-      body(k.index(whole), k.row(narrow, k.f32()), rest < narrow ? k.index(rest) : Value());
+      body(k.index(whole), k.row(narrow, k.f32()),
+           rest < narrow ? k.index(rest) : Value());
     }
   };
   auto bounds = [](Value bound) { return bound ? Values{bound} : Values{}; };
 
-  auto first = context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(partialType)}, programs);
+  auto first = context.kernel(op.getLoc(), "columnsum", in,
+                              {flatBuffer(partialType)}, programs);
   {
     KernelBuilder &k = *first;
     k.setCost(region.flops(), region.traffic());
@@ -302,35 +348,46 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
       for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
         e.setCoordinate(d, i);
       tiles(k, [&](Value offset, RegType type, Value bound) {
-        Values sum = k.loop(begin, end, 1, {k.full(type, 0.0)}, [&](Value row, ValueRange carried) {
-          for (auto [d, i] : llvm::zip(reduced, k.delinearize(row, reducedSizes)))
-            e.setCoordinate(d, i);
-          e.reset();
-          e.setLane(lane, offset, type, bound);
-          return Values{k.map({carried[0], e.row(reduce.getX())}, k.f32(),
-                              [](ScalarBuilder &s, ValueRange a) { return s.add(a[0], a[1]); })};
-        });
-        Value at = k.add(k.mul(k.program(), columns), k.add(k.mul(o, lanes), offset));
+        Values sum = k.loop(
+            begin, end, 1, {k.full(type, 0.0)},
+            [&](Value row, ValueRange carried) {
+              for (auto [d, i] :
+                   llvm::zip(reduced, k.delinearize(row, reducedSizes)))
+                e.setCoordinate(d, i);
+              e.reset();
+              e.setLane(lane, offset, type, bound);
+              return Values{k.map({carried[0], e.row(reduce.getX())}, k.f32(),
+                                  [](ScalarBuilder &s, ValueRange a) {
+                                    return s.add(a[0], a[1]);
+                                  })};
+            });
+        Value at =
+            k.add(k.mul(k.program(), columns), k.add(k.mul(o, lanes), offset));
         k.store(sum[0], k.arg(in.size()), {at}, bounds(bound));
       });
     });
   }
-  Value partial = context.dispatch(op, *first, op.getInputs(), {partialType})[0];
+  Value partial =
+      context.dispatch(op, *first, op.getInputs(), {partialType})[0];
 
   // The second kernel sees the operands that are used after the sum.
   Values operands;
   SmallVector<int64_t> place(op.getNumOperands(), -1);
   in.clear();
-  for (Operation *o : region.slice(op.emit().getValues(), [&](Value v) { return v == reduce.getY(); }))
+  for (Operation *o : region.slice(op.emit().getValues(),
+                                   [&](Value v) { return v == reduce.getY(); }))
     for (Value v : o->getOperands())
-      if (auto argument = dyn_cast<BlockArgument>(v); argument && place[argument.getArgNumber()] < 0) {
+      if (auto argument = dyn_cast<BlockArgument>(v);
+          argument && place[argument.getArgNumber()] < 0) {
         place[argument.getArgNumber()] = operands.size();
         operands.push_back(op.getOperand(argument.getArgNumber()));
-        in.push_back(flatBuffer(cast<bb::GraphTensorType>(operands.back().getType())));
+        in.push_back(
+            flatBuffer(cast<bb::GraphTensorType>(operands.back().getType())));
       }
   in.push_back(flatBuffer(partialType));
   auto type = cast<bb::GraphTensorType>(op.getResult(0).getType());
-  auto second = context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(type)}, 1);
+  auto second =
+      context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(type)}, 1);
   {
     KernelBuilder &k = *second;
     k.setCost(programs * columns, byteCount(partialType) + byteCount(type));
@@ -341,10 +398,17 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
         e.setCoordinate(d, i);
       tiles(k, [&](Value offset, RegType row, Value bound) {
         Value at = k.add(k.mul(o, lanes), offset);
-        Values sum = k.loop(0, programs, 1, {k.full(row, 0.0)}, [&](Value p, ValueRange carried) {
-          Value x = k.load(row, k.arg(in.size() - 1), {k.add(k.mul(p, columns), at)}, bounds(bound));
-          return Values{k.map({carried[0], x}, k.f32(), [](ScalarBuilder &s, ValueRange a) { return s.add(a[0], a[1]); })};
-        });
+        Values sum =
+            k.loop(0, programs, 1, {k.full(row, 0.0)},
+                   [&](Value p, ValueRange carried) {
+                     Value x =
+                         k.load(row, k.arg(in.size() - 1),
+                                {k.add(k.mul(p, columns), at)}, bounds(bound));
+                     return Values{k.map({carried[0], x}, k.f32(),
+                                         [](ScalarBuilder &s, ValueRange a) {
+                                           return s.add(a[0], a[1]);
+                                         })};
+                   });
         e.reset();
         e.setLane(lane, offset, row, bound);
         e.define(reduce.getY(), sum[0]);
@@ -354,7 +418,8 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   }
   operands.push_back(partial);
   int64_t from = region.inplace()[0];
-  Values result = context.dispatch(op, *second, operands, {type}, {from < 0 ? -1 : place[from]});
+  Values result = context.dispatch(op, *second, operands, {type},
+                                   {from < 0 ? -1 : place[from]});
   op.getResult(0).replaceAllUsesWith(result[0]);
   op->erase();
   return success();

@@ -11,14 +11,17 @@ ScheduleContext::ScheduleContext(ModuleOp module, const KernelTarget &target)
     : target(target), kernels(OpBuilder::atBlockBegin(module.getBody())) {}
 
 std::unique_ptr<KernelBuilder>
-ScheduleContext::kernel(Location loc, StringRef anchor, ArrayRef<BufType> operands,
-                        ArrayRef<BufType> results, int64_t programs) {
+ScheduleContext::kernel(Location loc, StringRef anchor,
+                        ArrayRef<BufType> operands, ArrayRef<BufType> results,
+                        int64_t programs) {
   std::string name = (anchor + "_" + Twine(counters[anchor])).str();
-  return std::make_unique<KernelBuilder>(kernels, loc, name, target, operands, results, programs, anchor);
+  return std::make_unique<KernelBuilder>(kernels, loc, name, target, operands,
+                                         results, programs, anchor);
 }
 
-Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder, ValueRange operands,
-                                 TypeRange results, ArrayRef<int64_t> inplace) {
+Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
+                                 ValueRange operands, TypeRange results,
+                                 ArrayRef<int64_t> inplace) {
   KernelOp kernel = builder.finish();
   StringAttr name = kernel.getSymNameAttr();
   kernel.setSymName("kernel");
@@ -33,8 +36,9 @@ Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder, ValueRan
     kernel->erase();
   }
   OpBuilder b(at);
-  auto call = DispatchOp::create(b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), operands,
-                                 inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace));
+  auto call = DispatchOp::create(
+      b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), operands,
+      inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace));
   return Values(call.getResults());
 }
 
@@ -45,7 +49,8 @@ int64_t elementCount(bb::GraphTensorType type) {
   return n;
 }
 int64_t byteCount(bb::GraphTensorType type) {
-  return elementCount(type) * std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8);
+  return elementCount(type) *
+         std::max<int64_t>(1, type.getElement().getIntOrFloatBitWidth() / 8);
 }
 BufType flatBuffer(bb::GraphTensorType type) {
   return BufType::global({elementCount(type)}, type.getElement());
@@ -63,7 +68,8 @@ bb::GraphTensorType temporary(MLIRContext *context, ArrayRef<int64_t> shape) {
   return bb::GraphTensorType::get(context, dims, Float32Type::get(context));
 }
 
-std::optional<LinearAccess> linearAccess(AffineMap map, bb::GraphTensorType type) {
+std::optional<LinearAccess> linearAccess(AffineMap map,
+                                         bb::GraphTensorType type) {
   LinearAccess access;
   access.coefficients.assign(map.getNumDims(), 0);
   int64_t stride = 1;
@@ -73,13 +79,15 @@ std::optional<LinearAccess> linearAccess(AffineMap map, bb::GraphTensorType type
       return std::nullopt;
     bool linear = true;
     e.walk([&](AffineExpr x) {
-      linear &= x.getKind() != AffineExprKind::Mod && x.getKind() != AffineExprKind::FloorDiv &&
+      linear &= x.getKind() != AffineExprKind::Mod &&
+                x.getKind() != AffineExprKind::FloorDiv &&
                 x.getKind() != AffineExprKind::CeilDiv;
     });
     if (!linear)
       return std::nullopt;
     MLIRContext *context = map.getContext();
-    SmallVector<AffineExpr> zeros(map.getNumDims(), getAffineConstantExpr(0, context));
+    SmallVector<AffineExpr> zeros(map.getNumDims(),
+                                  getAffineConstantExpr(0, context));
     auto at = [&](ArrayRef<AffineExpr> dims) {
       return cast<AffineConstantExpr>(e.replaceDims(dims)).getValue();
     };

@@ -25,14 +25,17 @@ public:
 
   /// A builder of a kernel whose arguments are tensors' buffers, each seen as
   /// `shapes` say (default: flat).
-  std::unique_ptr<KernelBuilder> kernel(mlir::Location loc, llvm::StringRef anchor,
+  std::unique_ptr<KernelBuilder> kernel(mlir::Location loc,
+                                        llvm::StringRef anchor,
                                         llvm::ArrayRef<BufType> operands,
-                                        llvm::ArrayRef<BufType> results, int64_t programs);
+                                        llvm::ArrayRef<BufType> results,
+                                        int64_t programs);
 
   /// Ends the kernel and dispatches it before `at`. Kernels of equal text are
   /// made once. `inplace` has an entry per result, or is empty: none.
-  Values dispatch(mlir::Operation *at, KernelBuilder &kernel, mlir::ValueRange operands,
-                  mlir::TypeRange results, llvm::ArrayRef<int64_t> inplace = {});
+  Values dispatch(mlir::Operation *at, KernelBuilder &kernel,
+                  mlir::ValueRange operands, mlir::TypeRange results,
+                  llvm::ArrayRef<int64_t> inplace = {});
 
   const KernelTarget &target;
 
@@ -49,7 +52,8 @@ BufType denseBuffer(bb::GraphTensorType type);
 int64_t elementCount(bb::GraphTensorType type);
 int64_t byteCount(bb::GraphTensorType type);
 /// An f32 tensor of whole dims: a schedule's temporary.
-bb::GraphTensorType temporary(mlir::MLIRContext *context, llvm::ArrayRef<int64_t> shape);
+bb::GraphTensorType temporary(mlir::MLIRContext *context,
+                              llvm::ArrayRef<int64_t> shape);
 
 /// How the elements of an operand or result lie: element `constant + sum of
 /// coefficients times dims` of its flat buffer.
@@ -58,7 +62,8 @@ struct LinearAccess {
   int64_t constant = 0;
 };
 /// Null if the map is not linear in the dims.
-std::optional<LinearAccess> linearAccess(mlir::AffineMap map, bb::GraphTensorType type);
+std::optional<LinearAccess> linearAccess(mlir::AffineMap map,
+                                         bb::GraphTensorType type);
 
 /// Programs that share `work` elements: 64 where each has enough to do.
 int64_t programsFor(int64_t items, int64_t elementsPerItem);
@@ -66,9 +71,12 @@ int64_t programsFor(int64_t items, int64_t elementsPerItem);
 mlir::LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op);
 mlir::LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op);
 mlir::LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op);
-mlir::LogicalResult scheduleAttention(ScheduleContext &context, bb::AttentionOp op);
-mlir::LogicalResult scheduleAttentionGrad(ScheduleContext &context, bb::AttentionGradOp op);
-mlir::LogicalResult scheduleScatterAdd(ScheduleContext &context, bb::ScatterAddOp op);
+mlir::LogicalResult scheduleAttention(ScheduleContext &context,
+                                      bb::AttentionOp op);
+mlir::LogicalResult scheduleAttentionGrad(ScheduleContext &context,
+                                          bb::AttentionGradOp op);
+mlir::LogicalResult scheduleScatterAdd(ScheduleContext &context,
+                                       bb::ScatterAddOp op);
 mlir::LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op);
 
 } // namespace bitbyte::tile

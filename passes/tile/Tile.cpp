@@ -2,9 +2,9 @@
 #include "passes/tile/Tile.h"
 #include "passes/tile/Schedules.h"
 
-#include "llvm/ADT/TypeSwitch.h"
 #include "mlir/IR/Dominance.h"
 #include "mlir/Transforms/CSE.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace bitbyte::tile {
 #define GEN_PASS_DEF_TILEPASS
@@ -19,12 +19,14 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
   void runOnOperation() override {
     std::optional<KernelTarget> target = KernelTarget::named(targetName);
     if (!target) {
-      getOperation().emitError() << "no target is called '" << targetName << "'; there are cpu-v3, cpu-v4, cpu-v4bf16";
+      getOperation().emitError() << "no target is called '" << targetName
+                                 << "'; there are cpu-v3, cpu-v4, cpu-v4bf16";
       return signalPassFailure();
     }
     ScheduleContext context(getOperation(), *target);
     WalkResult done = getOperation().walk([&](bb::ProgramOp program) {
-      for (Operation &op : llvm::make_early_inc_range(program.getBody().front()))
+      for (Operation &op :
+           llvm::make_early_inc_range(program.getBody().front()))
         if (failed(schedule(context, &op)))
           return WalkResult::interrupt();
       // Equal dispatches on equal operands run once: packed panels above all.
@@ -39,14 +41,22 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
 
   static LogicalResult schedule(ScheduleContext &context, Operation *op) {
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
-        .Case([&](bb::FusedOp o) { return o.anchor() ? scheduleMatmul(context, o) : scheduleRegion(context, o); })
+        .Case([&](bb::FusedOp o) {
+          return o.anchor() ? scheduleMatmul(context, o)
+                            : scheduleRegion(context, o);
+        })
         .Case([&](bb::AttentionOp o) { return scheduleAttention(context, o); })
-        .Case([&](bb::AttentionGradOp o) { return scheduleAttentionGrad(context, o); })
-        .Case([&](bb::ScatterAddOp o) { return scheduleScatterAdd(context, o); })
+        .Case([&](bb::AttentionGradOp o) {
+          return scheduleAttentionGrad(context, o);
+        })
+        .Case(
+            [&](bb::ScatterAddOp o) { return scheduleScatterAdd(context, o); })
         .Case([&](bb::AppendOp o) { return scheduleAppend(context, o); })
-        .Case<bb::ReadOp, bb::WriteOp, bb::ConstantOp, bb::ReshapeOp, bb::ReturnOp, DispatchOp>(
-            [](Operation *) { return success(); })
-        .Default([](Operation *o) { return o->emitOpError("has no schedule; run bb-fuse first"); });
+        .Case<bb::ReadOp, bb::WriteOp, bb::ConstantOp, bb::ReshapeOp,
+              bb::ReturnOp, DispatchOp>([](Operation *) { return success(); })
+        .Default([](Operation *o) {
+          return o->emitOpError("has no schedule; run bb-fuse first");
+        });
   }
 };
 } // namespace
