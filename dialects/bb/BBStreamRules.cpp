@@ -78,6 +78,9 @@ LogicalResult AttentionOp::decode(DecodeBuilder &d) {
     return d.clone(*this);
   if (getValid())
     return emitOpError("cannot be decoded with 'valid' on keys of the stream");
+  if (!getCausal())
+    return emitOpError("sees keys that come later in its block, so that its "
+                       "result cannot be made byte by byte; say 'causal'");
   int64_t window = valueOr(getWindow(), 0), block = valueOr(getBlock(), 0);
   int64_t slots = block    ? block
                   : window ? window + d.largestStep() - 1

@@ -25,17 +25,20 @@ StreamAnalysis::StreamAnalysis(ProgramOp program, StringAttr stream)
   }
 }
 
+SmallVector<unsigned> StreamAnalysis::axes(Type type) const {
+  SmallVector<unsigned> found;
+  if (auto tensor = dyn_cast<GraphTensorType>(type))
+    for (auto [i, dim] : llvm::enumerate(tensor.getShape())) {
+      SmallVector<StringAttr> names;
+      collectSymbols(dim, names);
+      if (llvm::is_contained(names, name))
+        found.push_back(i);
+    }
+  return found;
+}
 std::optional<unsigned> StreamAnalysis::axis(Type type) const {
-  auto tensor = dyn_cast<GraphTensorType>(type);
-  if (!tensor)
-    return std::nullopt;
-  for (auto [i, dim] : llvm::enumerate(tensor.getShape())) {
-    SmallVector<StringAttr> names;
-    collectSymbols(dim, names);
-    if (llvm::is_contained(names, name))
-      return i;
-  }
-  return std::nullopt;
+  SmallVector<unsigned> found = axes(type);
+  return found.empty() ? std::nullopt : std::optional<unsigned>(found.front());
 }
 
 int64_t StreamAnalysis::period(Value value) const {
@@ -58,6 +61,11 @@ int64_t StreamAnalysis::resultOf(Operation &op) const {
   int64_t operands = ahead(op.getOperands());
   if (operands <= never || operands >= always)
     return operands;
+  // A value for each pair of positions, as `einsum "bqd,bkd->bqk"` makes, has
+  // items of all positions in every row.
+  for (Value result : op.getResults())
+    if (axes(result.getType()).size() > 1)
+      return always;
   // An op that drops, stretches or cuts the time axis sees all of it.
   auto timed = [&](Value v) { return axis(v).has_value(); };
   if (auto rule = dyn_cast<StreamOpInterface>(op))

@@ -18,7 +18,9 @@ public:
 
   StreamAnalysis(ProgramOp program, mlir::StringAttr stream);
 
-  /// The axis that runs along the stream, if there is one.
+  /// The axes that run along the stream.
+  llvm::SmallVector<unsigned> axes(mlir::Type type) const;
+  /// The first of them, if there is one.
   std::optional<unsigned> axis(mlir::Type type) const;
   std::optional<unsigned> axis(mlir::Value value) const {
     return axis(value.getType());

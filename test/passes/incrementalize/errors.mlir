@@ -54,3 +54,35 @@ bb.model @none(batch B = 2, stream T = 8) {
     return %bytes
   }
 }
+
+// -----
+
+// A value for each pair of positions hides the whole sequence in a second axis.
+bb.model @pairs(batch B = 2, stream T = 8, d = 16) {
+  program @logits(%bytes: u8[B, T]) -> [B, T, 256] {
+    %w = param "w" [256, d] init ones
+    %e = embed %bytes, %w
+    // expected-error @below {{'bb.einsum' op looks at the whole sequence}}
+    %s = einsum %e, %e as "bqd,bkd->bqk"
+    %r = reduce %s by sum axes [2] keep
+    %h = mul %e, %r
+    %z = linear %h, %w
+    return %z
+  }
+}
+
+// -----
+
+// Inside a block, keys that have not come yet are seen too.
+bb.model @block(batch B = 2, stream T = 8, d = 16) {
+  program @logits(%bytes: u8[B, T]) -> [B, T, 256] {
+    %w = param "w" [256, d] init ones
+    %e = embed %bytes, %w
+    %q = reshape %e to [B, T, 1, d]
+    // expected-error @below {{'bb.attention' op sees keys that come later in its block, so that its result cannot be made byte by byte; say 'causal'}}
+    %a = attention %q, %q, %q block 4
+    %h = reshape %a to [B, T, d]
+    %z = linear %h, %w
+    return %z
+  }
+}
