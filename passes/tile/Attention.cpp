@@ -14,33 +14,11 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-static AttentionSizes sizesOf(const KernelTarget &t, bb::AttentionOp op) {
-  auto q = cast<bb::GraphTensorType>(op.getQ().getType()),
-       v = cast<bb::GraphTensorType>(op.getV().getType());
-  AttentionSizes s;
-  s.batch = *q.dim(0).constant();
-  s.queries = *q.dim(1).constant();
-  s.heads = *q.dim(2).constant();
-  s.width = *q.dim(3).constant();
-  s.keys = *v.dim(1).constant();
-  s.groups = *v.dim(2).constant();
-  s.valueWidth = *v.dim(3).constant();
-  s.causal = op.getCausal();
-  s.window = op.getWindow() ? *op.getWindow()->constant() : 0;
-  s.block = op.getBlock() ? *op.getBlock()->constant() : 0;
-  s.scale = op.getScale() ? *bb::evaluate(*op.getScale())
-                          : 1 / std::sqrt(double(s.width));
-  s.lanes = t.lanes;
-  s.columns = t.mmaColumns;
-  s.rows = t.mmaRows;
-  return s;
-}
-
 LogicalResult scheduleAttention(ScheduleContext &context, bb::AttentionOp op) {
   if (op.getBuckets() || op.getValid())
     return op.emitOpError("with buckets or a padding mask has no schedule for ")
            << context.target.name;
-  AttentionSizes s = sizesOf(context.target, op);
+  AttentionSizes s = attentionSizes(context.target, op);
   auto type = [](Value v) { return cast<bb::GraphTensorType>(v.getType()); };
   Values operands{op.getQ(), op.getK(), op.getV()};
   SmallVector<BufType> in, out;

@@ -17,26 +17,8 @@ namespace bitbyte::tile {
 
 LogicalResult scheduleAttentionGrad(ScheduleContext &context,
                                     bb::AttentionGradOp op) {
-  const KernelTarget &target = context.target;
+  AttentionSizes s = attentionSizes(context.target, op);
   auto type = [](Value v) { return cast<bb::GraphTensorType>(v.getType()); };
-  auto q = type(op.getQ()), v = type(op.getV());
-  AttentionSizes s;
-  s.batch = *q.dim(0).constant();
-  s.queries = *q.dim(1).constant();
-  s.heads = *q.dim(2).constant();
-  s.width = *q.dim(3).constant();
-  s.keys = *v.dim(1).constant();
-  s.groups = *v.dim(2).constant();
-  s.valueWidth = *v.dim(3).constant();
-  s.causal = op.getCausal();
-  s.window = op.getWindow() ? *op.getWindow()->constant() : 0;
-  s.block = op.getBlock() ? *op.getBlock()->constant() : 0;
-  s.scale = op.getScale() ? *bb::evaluate(*op.getScale())
-                          : 1 / std::sqrt(double(s.width));
-  s.lanes = target.lanes;
-  s.columns = target.mmaColumns;
-  s.rows = target.mmaRows;
-
   Values operands{op.getQ(), op.getK(),   op.getV(),
                   op.getY(), op.getLse(), op.getDy()};
   SmallVector<BufType> in, out;

@@ -3,6 +3,8 @@
 
 #include "passes/tile/Schedules.h"
 
+#include <cmath>
+
 namespace bitbyte::tile {
 
 /// Sizes of one attention op. Columns are padded to whole micro-tiles.
@@ -19,6 +21,31 @@ struct AttentionSizes {
   /// Whether a row's visible keys start after the first one.
   bool hasLowerEdge() const { return window > 0 || block > 0; }
 };
+
+/// The sizes of `attention` or `attention_grad`: q [B, Tq, H, D], v [B, Tk, G,
+/// E], scale 1 / sqrt(D) unless given.
+template <typename Op>
+AttentionSizes attentionSizes(const KernelTarget &target, Op op) {
+  auto q = mlir::cast<bb::GraphTensorType>(op.getQ().getType());
+  auto v = mlir::cast<bb::GraphTensorType>(op.getV().getType());
+  AttentionSizes s;
+  s.batch = *q.dim(0).constant();
+  s.queries = *q.dim(1).constant();
+  s.heads = *q.dim(2).constant();
+  s.width = *q.dim(3).constant();
+  s.keys = *v.dim(1).constant();
+  s.groups = *v.dim(2).constant();
+  s.valueWidth = *v.dim(3).constant();
+  s.causal = op.getCausal();
+  s.window = op.getWindow() ? *op.getWindow()->constant() : 0;
+  s.block = op.getBlock() ? *op.getBlock()->constant() : 0;
+  s.scale = op.getScale() ? *bb::evaluate(*op.getScale())
+                          : 1 / std::sqrt(double(s.width));
+  s.lanes = target.lanes;
+  s.columns = target.mmaColumns;
+  s.rows = target.mmaRows;
+  return s;
+}
 
 /// Writes the tiles of one (batch, head) pair: [T, width] at a head of a
 /// [B, T, H, width] tensor.
