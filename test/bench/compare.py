@@ -103,16 +103,19 @@ def attention(options):
     work = tempfile.mkdtemp(prefix="bb-bench-")
     artifact = os.path.join(work, "attention.bba")
     run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"),
-        "--set", "B=1,T=2048,d_model=384,n_head=6,n_layer=1,d_ff=64", "--dtype", "f32", "--targets", "cpu",
+        "--set", "B=1,T=2048,context=2048,d_model=384,n_head=6,n_layer=1,d_ff=64", "--dtype", "f32", "--targets", "cpu",
         "--programs", "train", "-o", artifact)
     ours = {"attention": [], "attention_grad": []}
     peers = {"attention": [], "attention_grad": []}
     for _ in range(options.rounds):
         report = json.loads(run(os.path.join(BIN, "bb-run"), "bench", artifact, "--threads", options.threads,
                                 "-o", "json"))
-        for kernel in report["kernels"]:
-            if kernel["anchor"] in ours:
-                ours[kernel["anchor"]].append(kernel["seconds"] * 1e3)
+        for row in report["rows"]:
+            anchor = row.get("kernel", "").rsplit("_", 1)[0]  # "attention_grad_0"
+            if anchor in ours:
+                ours[anchor].append(row["ms"] / row["calls"])
+        if not all(ours.values()):
+            sys.exit("error: bb-run bench names no attention kernel")
         peer = json.loads(run(peer_python(), os.path.join(PEERS, "torch_attention.py"), "--batch", 1, "--heads", 6,
                               "--context", 2048, "--head", 64, "--threads", options.threads).splitlines()[-1])
         peers["attention"] += peer["forward"]
