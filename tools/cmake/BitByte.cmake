@@ -51,6 +51,9 @@ target_include_directories(BBMlirHeaders SYSTEM PRIVATE ${MLIR_INCLUDE_DIRS} ${L
 separate_arguments(BB_LLVM_DEFINITIONS NATIVE_COMMAND ${LLVM_DEFINITIONS})
 target_compile_definitions(BBMlirHeaders PRIVATE ${BB_LLVM_DEFINITIONS})
 target_precompile_headers(BBMlirHeaders PRIVATE ${PROJECT_SOURCE_DIR}/tools/cmake/pch.h)
+# Without time stamps the header is the same in every checkout, and ccache may
+# share what was built on it.
+target_compile_options(BBMlirHeaders PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
 
 # bb_mlir(TARGET): the include paths, definitions and precompiled header.
 function(bb_mlir name)
