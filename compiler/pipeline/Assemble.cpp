@@ -155,6 +155,7 @@ private:
       table->module_ = compiled.module;
       table->programs = kernel.getPrograms();
       table->scratch_bytes = compiled.scratchBytes;
+      table->threads = compiled.threads;
       table->flops = kernel.getFlops().value_or(0);
       table->traffic_bytes = kernel.getTraffic().value_or(0);
       kernelIndex[compiled.name] = uint32_t(variant->kernels.size());

@@ -13,7 +13,8 @@ struct CompiledKernel {
   std::string symbol; ///< In its module of machine code.
   std::string hash;   ///< Of tile program and target.
   uint32_t module = 0;
-  uint64_t scratchBytes = 0; ///< Per worker.
+  uint64_t scratchBytes = 0; ///< Per worker, or per block of a GPU.
+  uint32_t threads = 0;      ///< Of a GPU's block; 0 on a CPU.
 };
 
 struct AssembledVariant {

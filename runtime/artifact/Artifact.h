@@ -114,6 +114,7 @@ struct Kernel {
   std::string name, symbol, hash, anchor;
   uint32_t module = 0;
   uint64_t programs = 0, scratchBytes = 0;
+  uint32_t threads = 0; ///< Of a GPU's block; 0 on a CPU.
   std::vector<uint64_t> bufferBytes;
   std::vector<bool> writes;
   uint32_t scalars = 0;

@@ -142,6 +142,12 @@ Result<Kernel> TableReader::readKernel(const fb::Kernel &table,
       kernel.scratchBytes > largestSpace)
     return bad(&table, "kernel '{}': {} programs with {} bytes of scratch",
                kernel.name, kernel.programs, kernel.scratchBytes);
+  kernel.threads = table.threads();
+  if (kernel.threads > largestBlock || kernel.threads % 32 != 0)
+    return bad(&table,
+               "kernel '{}' has blocks of {} threads; a block has at most {}, "
+               "in warps of 32",
+               kernel.name, kernel.threads, largestBlock);
   if (table.buffer_bytes())
     kernel.bufferBytes.assign(table.buffer_bytes()->begin(),
                               table.buffer_bytes()->end());

@@ -99,5 +99,6 @@ bool overlap(const Buffer &a, const Buffer &b);
 inline constexpr uint64_t bufferAlignment = 64;
 /// No space is larger; sums of a few of these do not wrap.
 inline constexpr uint64_t largestSpace = uint64_t(1) << 48;
+inline constexpr uint32_t largestBlock = 1024; ///< Threads.
 
 } // namespace bitbyte

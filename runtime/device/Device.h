@@ -27,9 +27,10 @@ struct CodeKernel {
   std::string name, symbol;
   uint32_t module = 0;
   uint64_t programs = 0;
-  uint64_t scratchBytes = 0; ///< For each worker.
+  uint64_t scratchBytes = 0; ///< For each worker, or block of a GPU.
   uint64_t work =
       0; ///< Flops plus bytes moved, 0 if unknown: how long it takes.
+  uint32_t threads = 0; ///< Of a GPU's block; 0 on a CPU.
 };
 
 /// Not thread-safe. Work is done in the order of the calls; `finish` waits for

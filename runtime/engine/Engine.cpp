@@ -37,7 +37,7 @@ public:
     for (const Kernel &kernel : theVariant.kernels)
       kernels.push_back({kernel.name, kernel.symbol, kernel.module,
                          kernel.programs, kernel.scratchBytes,
-                         kernel.flops + kernel.trafficBytes});
+                         kernel.flops + kernel.trafficBytes, kernel.threads});
     BB_TRY(device->load(modules, kernels, theArtifact->path));
     BB_ASSIGN(memory[size_t(Space::constant)],
               device->constants(theVariant.constants));

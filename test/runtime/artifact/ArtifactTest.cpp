@@ -178,6 +178,9 @@ TEST_F(ArtifactFile, ProgramsFitTheirKernelsAndSpaces) {
   };
   EXPECT_THAT(refusedAfter([&](auto &a) { step(a).kernel = 8; }),
               HasSubstr("program 'score' calls kernel 8 of 8"));
+  EXPECT_THAT(
+      refusedAfter([&](auto &a) { a.variants[0]->kernels[0]->threads = 48; }),
+      HasSubstr("has blocks of 48 threads; a block has at most 1024"));
   EXPECT_THAT(refusedAfter([&](auto &a) { step(a).buffers.pop_back(); }),
               HasSubstr("with 3 buffers and 0 scalars; it takes 4 and 0"));
   EXPECT_THAT(refusedAfter([&](auto &a) { step(a).scalars = {1}; }),
