@@ -42,6 +42,37 @@ void KernelOp::print(OpAsmPrinter &printer) {
       getArgAttrsAttrName(), getResAttrsAttrName());
 }
 
+/// Whether a commit follows `op` in its block or in a block around it.
+static bool reachesCommit(Operation *op) {
+  for (; !isa<KernelOp>(op); op = op->getParentOp())
+    for (Operation *next = op->getNextNode(); next; next = next->getNextNode())
+      if (isa<CommitOp>(next))
+        return true;
+  return false;
+}
+
+/// Copies reach a commit, and none is under way when the kernel ends.
+static LogicalResult verifyGroups(KernelOp kernel) {
+  CommitOp open;
+  WalkResult walk = kernel.walk([&](Operation *op) {
+    if (isa<CopyAsyncOp>(op) && !reachesCommit(op)) {
+      op->emitOpError("is followed by no tile.commit");
+      return WalkResult::interrupt();
+    }
+    if (auto commit = dyn_cast<CommitOp>(op))
+      open = commit;
+    if (auto wait = dyn_cast<WaitOp>(op); wait && wait.getPending() == 0)
+      open = {};
+    return WalkResult::advance();
+  });
+  if (walk.wasInterrupted())
+    return failure();
+  if (open)
+    return open.emitOpError("is followed by no `tile.wait 0`, so that copies "
+                            "may outlive the program");
+  return success();
+}
+
 LogicalResult KernelOp::verify() {
   if (!getResultTypes().empty())
     return emitOpError("writes its results to its last arguments; it cannot "
@@ -54,7 +85,7 @@ LogicalResult KernelOp::verify() {
   }
   if (getBody().empty())
     return emitOpError("needs a body");
-  return success();
+  return verifyGroups(*this);
 }
 
 KernelOp lookupKernel(Operation *from, StringAttr symbol) {
@@ -227,6 +258,34 @@ LogicalResult LoadScalarOp::verify() {
 LogicalResult StoreScalarOp::verify() {
   return verifyAccess(*this, getDest().getType(), getValue().getType(),
                       getOffsets().size());
+}
+
+LogicalResult CopyAsyncOp::verify() {
+  BufType source = getSource().getType(), dest = getDest().getType();
+  if (source.getSpace() != Space::Global || dest.getSpace() != Space::Scratch)
+    return emitOpError("copies from global memory to scratch");
+  if (source.getElementType() != dest.getElementType())
+    return emitOpError("cannot convert ")
+           << source.getElementType() << " to " << dest.getElementType();
+  if (getOffsets().size() != source.getRank())
+    return emitOpError("has ") << getOffsets().size()
+                               << " offsets, but the buffer has "
+                               << source.getRank() << " axes";
+  if (dest.getRank() != 2 || source.getRank() < 2)
+    return emitOpError("copies a tile of two axes, not of ") << dest.getRank();
+  if (!getBounds().empty() && getBounds().size() != dest.getRank())
+    return emitOpError("has ")
+           << getBounds().size() << " bounds, but the tile has "
+           << dest.getRank() << " axes";
+  for (BufType buffer : {source, dest})
+    if (buffer.isPanel() || buffer.getStrides().back() != 1)
+      return emitOpError("needs contiguous rows");
+  int64_t bytes = dest.getElementBytes();
+  for (int64_t size : {dest.getStrides()[0], dest.getShape()[1]})
+    if (size * bytes % 16)
+      return emitOpError("fills rows of whole chunks of 16 bytes, but ")
+             << size << " elements are " << size * bytes << " bytes";
+  return success();
 }
 
 LogicalResult GatherOp::verify() {

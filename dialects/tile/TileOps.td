@@ -23,7 +23,9 @@ def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove]> 
     ```
     Arguments are the operands of its dispatches, then their results. `programs`
     programs run in any order and write disjoint memory. `flops` and `traffic`
-    (bytes) are what all programs do together, for reports.
+    (bytes) are what all programs do together, for reports. On a GPU a program
+    has `warps` warps, and `min_blocks` programs are to share a multiprocessor,
+    which bounds the registers of each.
   }];
   let arguments = (ins SymbolNameAttr:$sym_name,
                        TypeAttrOf<FunctionType>:$function_type,
@@ -31,6 +33,8 @@ def Tile_KernelOp : Tile_Op<"kernel", [FunctionOpInterface, IsolatedFromAbove]> 
                        OptionalAttr<StrAttr>:$anchor,
                        OptionalAttr<I64Attr>:$flops,
                        OptionalAttr<I64Attr>:$traffic,
+                       OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$warps,
+                       OptionalAttr<ConfinedAttr<I64Attr, [IntPositive]>>:$min_blocks,
                        OptionalAttr<DictArrayAttr>:$arg_attrs,
                        OptionalAttr<DictArrayAttr>:$res_attrs);
   let regions = (region SizedRegion<1>:$body);
@@ -197,6 +201,57 @@ def Tile_GatherOp : Tile_Op<"gather", [AttrSizedOperandSegments]> {
   let hasVerifier = 1;
 }
 
+//===-- Copies to scratch that run beside the program --------------------------===//
+
+def Tile_CopyAsyncOp : Tile_Op<"copy_async", [AttrSizedOperandSegments]> {
+  let summary = "Copies a tile from global memory to scratch; joins the open group";
+  let description = [{
+    ```mlir
+    tile.copy_async %x[%m, %k] bounds [%rows, %cols] to %stage
+        : !tile.buf<256x512xbf16, global>
+        -> !tile.buf<128x32xbf16, scratch, #tile.strided<[40, 1]>>
+    ```
+    One offset per axis of the source; the tile lies along its last axes and has
+    the shape of the destination. `bounds` has one value per axis of the tile:
+    how many of its elements exist (any number; the others are not read, and
+    become 0 in scratch). Rows are contiguous on both sides, and a row of the
+    destination starts at a multiple of 16 bytes. All warps of the program copy;
+    what they copied is there after `tile.wait`.
+  }];
+  let arguments = (ins Arg<Tile_BufType, "", [MemRead]>:$source,
+                       Variadic<Index>:$offsets, Variadic<Index>:$bounds,
+                       Arg<Tile_BufType, "", [MemWrite]>:$dest);
+  let assemblyFormat = [{
+    $source `[` $offsets `]` (`bounds` `[` $bounds^ `]`)? `to` $dest attr-dict `:`
+    type($source) `->` type($dest)
+  }];
+  let hasVerifier = 1;
+}
+
+def Tile_CommitOp : Tile_Op<"commit"> {
+  let summary = "Closes the group of the copies since the last commit";
+  let description = [{
+    A group may be empty: `tile.wait` counts groups, so each round of a loop
+    closes one, whether it copied or not.
+  }];
+  let assemblyFormat = "attr-dict";
+}
+
+def Tile_WaitOp : Tile_Op<"wait"> {
+  let summary = "Waits until at most `pending` groups are under way";
+  let description = [{
+    What the older groups copied is then visible to all warps: it includes a
+    barrier.
+  }];
+  let arguments = (ins ConfinedAttr<I64Attr, [IntNonNegative]>:$pending);
+  let assemblyFormat = "$pending attr-dict";
+}
+
+def Tile_BarrierOp : Tile_Op<"barrier"> {
+  let summary = "All warps of the program meet; their writes to scratch are visible";
+  let assemblyFormat = "attr-dict";
+}
+
 //===-- Tiles ------------------------------------------------------------------===//
 
 def Tile_SplatOp : Tile_Op<"splat", [Pure]> {
@@ -303,6 +358,13 @@ def Tile_MmaOp : Tile_Op<"mma"> {
     third: pack with a load that widens. Rows of 1024 or more elements want
     blocks of K around 256. To pack a transposed matrix, load 8x8 blocks, relayout
     with `permutation [1, 0]`, store.
+
+    On a GPU the element type of `b`, a buffer in scratch with rows that start
+    at multiples of 16 bytes, picks the instruction: bf16 multiplies bf16, f32
+    multiplies f32 in three products of tf32, which keep f32's accuracy. `a` is
+    such a buffer of the same type, or a tile of f32 or bf16 distributed like an
+    accumulator, which is rounded to what `b` holds. The accumulator's lanes are
+    `[4 d1:2, 8 d0:1]` and its warps split M and N; K is a multiple of 16.
   }];
   let arguments = (ins Arg<Tile_RegOrBuf, "", [MemRead]>:$a,
                        Arg<Tile_RegOrBuf, "", [MemRead]>:$b, Tile_RegType:$c,

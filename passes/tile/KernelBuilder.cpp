@@ -87,6 +87,7 @@ KernelBuilder::KernelBuilder(OpBuilder at, Location loc, StringRef name,
       builder.getI64IntegerAttr(programs),
       anchor.empty() ? StringAttr() : builder.getStringAttr(anchor),
       /*flops=*/IntegerAttr(), /*traffic=*/IntegerAttr(),
+      /*warps=*/IntegerAttr(), /*min_blocks=*/IntegerAttr(),
       /*arg_attrs=*/ArrayAttr(), /*res_attrs=*/ArrayAttr());
   Block &entry = kernel.getBody().emplaceBlock();
   for (Type type : arguments)
@@ -105,6 +106,12 @@ Value KernelBuilder::program() {
 void KernelBuilder::setCost(int64_t flops, int64_t trafficBytes) {
   kernel.setFlops(flops);
   kernel.setTraffic(trafficBytes);
+}
+
+void KernelBuilder::setWarps(int64_t warps, int64_t minBlocks) {
+  kernel.setWarps(warps);
+  if (minBlocks)
+    kernel.setMinBlocks(minBlocks);
 }
 
 KernelOp KernelBuilder::finish() {
@@ -300,6 +307,19 @@ Value KernelBuilder::gather(RegType type, Value buffer, ValueRange indices,
                             ValueRange bounds) {
   return GatherOp::create(builder, loc, type, buffer, indices, bounds);
 }
+
+void KernelBuilder::copyAsync(Value source, ValueRange offsets, Value dest,
+                              ValueRange bounds) {
+  CopyAsyncOp::create(builder, loc, source, offsets, bounds, dest);
+}
+
+void KernelBuilder::commit() { CommitOp::create(builder, loc); }
+
+void KernelBuilder::wait(int64_t pending) {
+  WaitOp::create(builder, loc, pending);
+}
+
+void KernelBuilder::barrier() { BarrierOp::create(builder, loc); }
 
 //===-- Tiles
 //--------------------------------------------------------------===//

@@ -66,6 +66,9 @@ public:
   mlir::Value program();
   /// Figures for reports: what all programs do together.
   void setCost(int64_t flops, int64_t trafficBytes);
+  /// Of a program on a GPU; `minBlocks` programs are to share a
+  /// multiprocessor (0: no wish).
+  void setWarps(int64_t warps, int64_t minBlocks = 0);
   /// Ends the kernel.
   KernelOp finish();
 
@@ -127,6 +130,15 @@ public:
   /// One i32 tile of `type`'s shape and layout per axis of the buffer.
   mlir::Value gather(RegType type, mlir::Value buffer, mlir::ValueRange indices,
                      mlir::ValueRange bounds = {});
+
+  /// On a GPU: fills `dest` in scratch from `source` at `offsets`, as part of
+  /// the group that the next `commit` closes.
+  void copyAsync(mlir::Value source, mlir::ValueRange offsets, mlir::Value dest,
+                 mlir::ValueRange bounds = {});
+  void commit();
+  /// At most `pending` groups remain under way; the others are visible to all.
+  void wait(int64_t pending);
+  void barrier();
 
   //===-- Tiles
   //------------------------------------------------------------===//

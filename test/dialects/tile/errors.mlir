@@ -107,3 +107,86 @@ tile.kernel @caller() attributes {programs = 1 : i64} {
   %y = tile.dispatch @callee(%x) : (tensor<8xf32>) -> tensor<8xf32>
   tile.return
 }
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<64x32xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %s = tile.alloc : !tile.buf<64x32xbf16, scratch>
+  // expected-error @+1 {{cannot convert 'f32' to 'bf16'}}
+  tile.copy_async %a[%c0, %c0] to %s : !tile.buf<64x32xf32, global> -> !tile.buf<64x32xbf16, scratch>
+  tile.commit
+  tile.wait 0
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<64x32xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  // expected-error @+1 {{copies from global memory to scratch}}
+  tile.copy_async %a[%c0, %c0] to %a : !tile.buf<64x32xf32, global> -> !tile.buf<64x32xf32, global>
+  tile.commit
+  tile.wait 0
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<64x32xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %s = tile.alloc : !tile.buf<64x32xf32, scratch, #tile.strided<[33, 1]>>
+  // expected-error @+1 {{fills rows of whole chunks of 16 bytes, but 33 elements are 132 bytes}}
+  tile.copy_async %a[%c0, %c0] to %s : !tile.buf<64x32xf32, global> -> !tile.buf<64x32xf32, scratch, #tile.strided<[33, 1]>>
+  tile.commit
+  tile.wait 0
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<64x32xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %s = tile.alloc : !tile.buf<64x32xf32, scratch>
+  // expected-error @+1 {{has 1 bounds, but the tile has 2 axes}}
+  tile.copy_async %a[%c0, %c0] bounds [%c0] to %s : !tile.buf<64x32xf32, global> -> !tile.buf<64x32xf32, scratch>
+  tile.commit
+  tile.wait 0
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<32x64xf32, global, #tile.strided<[1, 32]>>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %s = tile.alloc : !tile.buf<32x64xf32, scratch>
+  // expected-error @+1 {{needs contiguous rows}}
+  tile.copy_async %a[%c0, %c0] to %s : !tile.buf<32x64xf32, global, #tile.strided<[1, 32]>> -> !tile.buf<32x64xf32, scratch>
+  tile.commit
+  tile.wait 0
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<64x32xf32, global>, %go: !tile.buf<1xi1, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %s = tile.alloc : !tile.buf<64x32xf32, scratch>
+  tile.commit
+  // expected-error @+1 {{is followed by no tile.commit}}
+  tile.copy_async %a[%c0, %c0] to %s : !tile.buf<64x32xf32, global> -> !tile.buf<64x32xf32, scratch>
+  tile.wait 0
+  tile.return
+}
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<64x32xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %s = tile.alloc : !tile.buf<64x32xf32, scratch>
+  tile.copy_async %a[%c0, %c0] to %s : !tile.buf<64x32xf32, global> -> !tile.buf<64x32xf32, scratch>
+  // expected-error @+1 {{is followed by no `tile.wait 0`, so that copies may outlive the program}}
+  tile.commit
+  tile.wait 1
+  tile.return
+}

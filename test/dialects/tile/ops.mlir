@@ -93,3 +93,26 @@ module {
     tile.return
   }
 }
+
+// Copies that run beside the program, in groups.
+#stage = #tile.strided<[40, 1]>
+// CHECK-LABEL: tile.kernel @ring
+// CHECK-SAME:    min_blocks = 2 : i64
+// CHECK-SAME:    warps = 4 : i64
+tile.kernel @ring(%x: !tile.buf<100x64xbf16, global>)
+    attributes {programs = 2 : i64, warps = 4 : i64, min_blocks = 2 : i64} {
+  %c0 = arith.constant 0 : index
+  %n = arith.constant 36 : index
+  %k = arith.constant 32 : index
+  %a = tile.alloc : !tile.buf<64x32xbf16, scratch, #stage>
+  // CHECK: tile.copy_async %{{.*}}[%{{.*}}, %{{.*}}] bounds [%{{.*}}, %{{.*}}] to %{{.*}} : <100x64xbf16, global> -> <64x32xbf16, scratch, #{{.*}}>
+  tile.copy_async %x[%c0, %k] bounds [%n, %k] to %a
+      : !tile.buf<100x64xbf16, global> -> !tile.buf<64x32xbf16, scratch, #stage>
+  // CHECK: tile.commit
+  tile.commit
+  // CHECK: tile.wait 0
+  tile.wait 0
+  // CHECK: tile.barrier
+  tile.barrier
+  tile.return
+}
