@@ -5,6 +5,7 @@
 #include "compiler/codegen/Link.h"
 #include "compiler/codegen/Machine.h"
 #include "dialects/tile/KernelTarget.h"
+#include "passes/lower/ToNvvm.h"
 #include "passes/lower/ToX86.h"
 
 #include "mlir/IR/Threading.h"
@@ -43,14 +44,15 @@ namespace {
 struct Job {
   tile::KernelOp kernel;
   Kernel result;
-  std::string code; ///< object or assembly
+  std::string code; ///< object, assembly or PTX
+  std::string llvm; ///< only for people
 };
 
 /// What all jobs share.
 struct Work {
   const tile::KernelTarget &target;
   const KernelCache &cache;
-  bool assembly;
+  bool forPeople; ///< assembly instead of objects, and LLVM IR
 };
 
 } // namespace
@@ -65,12 +67,17 @@ static LogicalResult run(Job &job, const Work &work) {
   OwningOpRef<ModuleOp> module = ModuleOp::create(loc);
   OpBuilder builder(module->getBodyRegion());
   auto kernel = cast<tile::KernelOp>(builder.clone(*job.kernel));
-  LLVM::LLVMFuncOp function = tile::lowerKernel(kernel, "f", work.target);
+  LLVM::LLVMFuncOp function =
+      work.target.isGpu ? tile::lowerGpuKernel(kernel, "f", work.target)
+                        : tile::lowerKernel(kernel, "f", work.target);
   if (!function)
     return failure();
-  job.result.scratchBytes =
-      function->getAttrOfType<IntegerAttr>("tile.scratch_bytes").getInt();
-  function->removeAttr("tile.scratch_bytes");
+  auto take = [&](llvm::StringRef name) -> int64_t {
+    auto value = dyn_cast_or_null<IntegerAttr>(function->removeAttr(name));
+    return value ? value.getInt() : 0;
+  };
+  job.result.scratchBytes = take("tile.scratch_bytes");
+  job.result.threads = take("tile.threads");
   kernel.erase();
 
   llvm::LLVMContext context;
@@ -100,35 +107,39 @@ static LogicalResult run(Job &job, const Work &work) {
   // The anchor is in the object, so it is in the key.
   key += "_" + llvm::utohexstr(llvm::xxh3_64bits(anchor), /*LowerCase=*/true);
 
-  if (!work.assembly)
+  if (!work.forPeople)
     if (std::optional<std::string> object = work.cache.find(key)) {
       job.code = std::move(*object);
       return success();
     }
   code->getFunction("f")->setName(job.result.symbol);
   machine->optimize(*code);
-  llvm::Expected<std::string> emitted = machine->emit(*code, work.assembly);
+  if (work.forPeople) {
+    llvm::raw_string_ostream out(job.llvm);
+    code->print(out, nullptr);
+  }
+  llvm::Expected<std::string> emitted = machine->emit(*code, work.forPeople);
   if (!emitted)
     return report(job.kernel, emitted.takeError());
   job.code = std::move(*emitted);
-  if (!work.assembly)
+  if (!work.forPeople)
     work.cache.insert(key, job.code);
   return success();
 }
 
 static FailureOr<std::vector<Job>> runAll(ArrayRef<tile::KernelOp> kernels,
                                           const Options &options,
-                                          bool assembly) {
+                                          bool forPeople) {
   std::vector<Job> jobs;
   for (tile::KernelOp kernel : kernels)
-    jobs.push_back({kernel, {}, {}});
+    jobs.push_back({kernel, {}, {}, {}});
   if (jobs.empty())
     return jobs;
   MLIRContext *context = jobs.front().kernel.getContext();
   std::optional<tile::KernelTarget> target =
       tile::KernelTarget::named(options.target);
   if (!target) {
-    jobs.front().kernel.emitError("there is no CPU target `")
+    jobs.front().kernel.emitError("there is no target `")
         << options.target << "`";
     return failure();
   }
@@ -139,11 +150,31 @@ static FailureOr<std::vector<Job>> runAll(ArrayRef<tile::KernelOp> kernels,
   context->loadDialect<LLVM::LLVMDialect>();
 
   KernelCache cache(options.cacheDirectory);
-  Work work{*target, cache, assembly};
+  Work work{*target, cache, forPeople};
   if (failed(failableParallelForEach(context, jobs,
                                      [&](Job &job) { return run(job, work); })))
     return failure();
   return jobs;
+}
+
+/// One module of PTX from one per kernel: they differ in what is behind the
+/// header, and each may declare the scratch that all share.
+static std::string joinPtx(ArrayRef<std::string> modules) {
+  constexpr llvm::StringLiteral headerEnd = ".address_size 64\n";
+  std::string result;
+  bool declared = false;
+  for (llvm::StringRef module : modules) {
+    size_t header = module.find(headerEnd) + headerEnd.size();
+    if (result.empty())
+      result += module.take_front(header);
+    for (llvm::StringRef line : llvm::split(module.drop_front(header), '\n')) {
+      bool isScratch = line.starts_with(".extern .shared");
+      if (!(isScratch && declared))
+        result += (line + "\n").str();
+      declared |= isScratch;
+    }
+  }
+  return result;
 }
 
 FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
@@ -161,6 +192,12 @@ FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
       objects.push_back(std::move(job.code));
     library.kernels.push_back(std::move(job.result));
   }
+  if (jobs->front().result.threads) {
+    std::string text = joinPtx(objects);
+    library.format = "ptx";
+    library.bytes.assign(text.begin(), text.end());
+    return library;
+  }
   llvm::Expected<std::vector<char>> bytes = linkSharedLibrary(objects);
   if (!bytes)
     return report(kernels.front(), bytes.takeError());
@@ -168,14 +205,14 @@ FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
   return library;
 }
 
-FailureOr<std::vector<std::string>>
-emitAssembly(ArrayRef<tile::KernelOp> kernels, const Options &options) {
+FailureOr<std::vector<Texts>> emitTexts(ArrayRef<tile::KernelOp> kernels,
+                                        const Options &options) {
   FailureOr<std::vector<Job>> jobs = runAll(kernels, options, true);
   if (failed(jobs))
     return failure();
-  std::vector<std::string> texts;
+  std::vector<Texts> texts;
   for (Job &job : *jobs)
-    texts.push_back(std::move(job.code));
+    texts.push_back({std::move(job.llvm), std::move(job.code)});
   return texts;
 }
 

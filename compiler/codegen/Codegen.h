@@ -9,7 +9,7 @@
 namespace bitbyte::codegen {
 
 struct Options {
-  /// "cpu-v3", "cpu-v4" or "cpu-v4bf16"; see KernelTarget.
+  /// "cpu-v3", "cpu-v4", "cpu-v4bf16" or "cuda"; see KernelTarget.
   std::string target = "cpu-v3";
   /// Objects of earlier compilations; empty: none are kept. Made if missing.
   std::string cacheDirectory;
@@ -18,12 +18,15 @@ struct Options {
 struct Kernel {
   /// Depends on the kernel's code alone: equal kernels share it.
   std::string symbol;
-  /// What each worker must bring.
+  /// What each worker must bring; a block's shared memory on a GPU.
   int64_t scratchBytes = 0;
+  /// Of a block on a GPU; 0 on a CPU.
+  int64_t threads = 0;
 };
 
 struct Library {
-  std::vector<char> bytes;     ///< an ELF shared library that needs no other
+  std::string format = "elf"; ///< or "ptx"
+  std::vector<char> bytes;    ///< a shared library that needs no other, or text
   std::vector<Kernel> kernels; ///< one per kernel given, in order
 };
 
@@ -35,8 +38,12 @@ std::string hostTarget();
 llvm::FailureOr<Library> compile(llvm::ArrayRef<tile::KernelOp> kernels,
                                  const Options &options);
 
-/// The assembly of each kernel, for people.
-llvm::FailureOr<std::vector<std::string>>
-emitAssembly(llvm::ArrayRef<tile::KernelOp> kernels, const Options &options);
+/// A kernel on its way down, for people.
+struct Texts {
+  std::string llvm;     ///< LLVM IR as it goes to the back end
+  std::string assembly; ///< of the CPU, or PTX
+};
+llvm::FailureOr<std::vector<Texts>>
+emitTexts(llvm::ArrayRef<tile::KernelOp> kernels, const Options &options);
 
 } // namespace bitbyte::codegen

@@ -1,4 +1,4 @@
-//===- Machine.cpp - One LLVM module to x86 code --------------------------===//
+//===- Machine.cpp - One LLVM module to machine code ----------------------===//
 #include "compiler/codegen/Machine.h"
 
 #include "llvm/IR/LegacyPassManager.h"
@@ -15,6 +15,10 @@ void LLVMInitializeX86TargetInfo();
 void LLVMInitializeX86Target();
 void LLVMInitializeX86TargetMC();
 void LLVMInitializeX86AsmPrinter();
+void LLVMInitializeNVPTXTargetInfo();
+void LLVMInitializeNVPTXTarget();
+void LLVMInitializeNVPTXTargetMC();
+void LLVMInitializeNVPTXAsmPrinter();
 }
 
 namespace bitbyte::codegen {
@@ -28,34 +32,44 @@ static void initialize() {
     LLVMInitializeX86Target();
     LLVMInitializeX86TargetMC();
     LLVMInitializeX86AsmPrinter();
+    LLVMInitializeNVPTXTargetInfo();
+    LLVMInitializeNVPTXTarget();
+    LLVMInitializeNVPTXTargetMC();
+    LLVMInitializeNVPTXAsmPrinter();
   });
 }
 
-Machine::Machine(std::unique_ptr<llvm::TargetMachine> machine)
-    : machine(std::move(machine)) {}
+Machine::Machine(std::unique_ptr<llvm::TargetMachine> machine, bool isGpu)
+    : machine(std::move(machine)), isGpu(isGpu) {}
 Machine::Machine(Machine &&) = default;
 Machine::~Machine() = default;
 
 llvm::Expected<Machine> Machine::create(const tile::KernelTarget &target) {
   initialize();
-  llvm::Triple triple("x86_64-unknown-linux-gnu");
+  llvm::Triple triple(target.isGpu ? "nvptx64-nvidia-cuda"
+                                   : "x86_64-unknown-linux-gnu");
   std::string error;
-  const llvm::Target *x86 = llvm::TargetRegistry::lookupTarget(triple, error);
-  if (!x86)
+  const llvm::Target *backend =
+      llvm::TargetRegistry::lookupTarget(triple, error);
+  if (!backend)
     return llvm::createStringError(error);
   // Wide registers are wanted where tiles are made for them.
   llvm::StringRef cpu = target.lanes == 16 ? "x86-64-v4" : "x86-64-v3";
   llvm::StringRef features = target.hasBf16 ? "-prefer-256-bit,+avx512bf16"
                              : target.lanes == 16 ? "-prefer-256-bit"
                                                   : "";
+  if (target.isGpu) { // the oldest PTX that has what kernels use
+    cpu = "sm_80";
+    features = "+ptx80";
+  }
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard; // `contract` decides
-  std::unique_ptr<llvm::TargetMachine> machine(x86->createTargetMachine(
+  std::unique_ptr<llvm::TargetMachine> machine(backend->createTargetMachine(
       triple, cpu, features, options, llvm::Reloc::PIC_, {},
       llvm::CodeGenOptLevel::Default));
   if (!machine)
     return llvm::createStringError("LLVM has no machine for " + cpu);
-  return Machine(std::move(machine));
+  return Machine(std::move(machine), target.isGpu);
 }
 
 void Machine::prepare(llvm::Module &module) {
@@ -66,8 +80,10 @@ void Machine::prepare(llvm::Module &module) {
       continue;
     function.addFnAttr("target-cpu", machine->getTargetCPU());
     function.addFnAttr("target-features", machine->getTargetFeatureString());
-    function.addFnAttr("min-legal-vector-width", "512");
-    function.addFnAttr("prefer-vector-width", "512");
+    if (!isGpu) {
+      function.addFnAttr("min-legal-vector-width", "512");
+      function.addFnAttr("prefer-vector-width", "512");
+    }
     function.addFnAttr(llvm::Attribute::NoUnwind);
     // Kernels run with subnormals flushed.
     function.addFnAttr("denormal-fp-math", "preserve-sign,preserve-sign");
@@ -89,8 +105,10 @@ void Machine::optimize(llvm::Module &module) {
   // is left is tidying. The full pipeline takes four times as long.
   llvm::ModulePassManager passes;
   llvm::cantFail(builder.parsePassPipeline(
-      passes, "function(early-cse<memssa>,instcombine,simplifycfg,"
-              "loop-mssa(licm),gvn,instcombine,simplifycfg,adce)"));
+      passes,
+      "function(early-cse<memssa>,instcombine<no-verify-fixpoint>,simplifycfg,"
+      "loop-mssa(licm),gvn,"
+      "instcombine<no-verify-fixpoint>,simplifycfg,adce)"));
   passes.run(module, mam);
 }
 
@@ -98,10 +116,11 @@ llvm::Expected<std::string> Machine::emit(llvm::Module &module, bool assembly) {
   llvm::SmallVector<char, 0> bytes;
   llvm::raw_svector_ostream stream(bytes);
   llvm::legacy::PassManager passes;
-  auto type = assembly ? llvm::CodeGenFileType::AssemblyFile
-                       : llvm::CodeGenFileType::ObjectFile;
+  auto type = assembly || isGpu ? llvm::CodeGenFileType::AssemblyFile
+                                : llvm::CodeGenFileType::ObjectFile;
   if (machine->addPassesToEmitFile(passes, stream, nullptr, type))
-    return llvm::createStringError("LLVM cannot emit x86 code here");
+    return llvm::createStringError("LLVM cannot emit code for " +
+                                   machine->getTargetCPU());
   passes.run(module);
   return std::string(bytes.begin(), bytes.end());
 }

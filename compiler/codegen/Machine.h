@@ -1,4 +1,4 @@
-//===- Machine.h - One LLVM module to x86 code ----------------------------===//
+//===- Machine.h - One LLVM module to machine code ------------------------===//
 #pragma once
 
 #include "dialects/tile/KernelTarget.h"
@@ -15,7 +15,7 @@ class TargetMachine;
 
 namespace bitbyte::codegen {
 
-/// A level of x86-64. Not to be shared between threads.
+/// A level of x86-64, or NVPTX. Not to be shared between threads.
 class Machine {
 public:
   static llvm::Expected<Machine> create(const tile::KernelTarget &target);
@@ -25,12 +25,13 @@ public:
   /// Sets triple, data layout and the functions' attributes. First of all.
   void prepare(llvm::Module &module);
   void optimize(llvm::Module &module);
-  /// An ELF object, or assembly.
+  /// An ELF object, or assembly; of a GPU always PTX.
   llvm::Expected<std::string> emit(llvm::Module &module, bool assembly);
 
 private:
-  explicit Machine(std::unique_ptr<llvm::TargetMachine> machine);
+  Machine(std::unique_ptr<llvm::TargetMachine> machine, bool isGpu);
   std::unique_ptr<llvm::TargetMachine> machine;
+  bool isGpu;
 };
 
 } // namespace bitbyte::codegen

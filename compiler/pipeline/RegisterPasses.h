@@ -11,6 +11,7 @@
 #include "passes/fuse/Fuse.h"
 #include "passes/incrementalize/Incrementalize.h"
 #include "passes/instantiate/Instantiate.h"
+#include "passes/lower/ToNvvm.h"
 #include "passes/lower/ToX86.h"
 #include "passes/plan/Passes.h"
 #include "passes/quantize/Quantize.h"
@@ -28,6 +29,7 @@ inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
   bb::registerIncrementalizePass();
   bb::registerFusePass();
   tile::registerTilePass();
+  tile::registerToNvvmPass();
   tile::registerToX86Pass();
   plan::registerPlanPass();
 

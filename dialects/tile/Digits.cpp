@@ -35,8 +35,13 @@ Distribution Distribution::drop(unsigned axis) const {
     llvm::SmallVector<Digit, 4> result;
     for (Digit digit : level) {
       if (digit.axis == axis) {
-        if (keepAsReplica)
-          result.push_back({digit.extent, -1, 0});
+        if (!keepAsReplica)
+          continue;
+        digit = {digit.extent, -1, 0};
+      }
+      // Replicas side by side are one digit, so that equal layouts look equal.
+      if (digit.axis < 0 && !result.empty() && result.back().axis < 0) {
+        result.back().extent *= digit.extent;
         continue;
       }
       if (digit.axis > static_cast<int64_t>(axis))

@@ -51,7 +51,7 @@ struct Distribution {
   int64_t find(llvm::ArrayRef<int64_t> coordinate) const;
 
   /// The layout of a tile without `axis`: its lanes and warps become replicas,
-  /// its registers vanish.
+  /// of which neighbours join, its registers vanish.
   Distribution drop(unsigned axis) const;
 
   /// Whether every element of a tile of `shape` is owned exactly once, but for

@@ -84,13 +84,19 @@ Value Emit::fmul(Value a, Value b) {
   return LLVM::FMulOp::create(builder, loc, a, b, contract);
 }
 Value Emit::fdiv(Value a, Value b) {
+  if (gpu) // within 2 ulp for all operands
+    return intrinsic("llvm.nvvm.div.full.ftz", a.getType(), {a, b});
   return LLVM::FDivOp::create(builder, loc, a, b, contract);
 }
 Value Emit::fma(Value a, Value b, Value c) {
   return LLVM::FMAOp::create(builder, loc, a, b, c);
 }
 Value Emit::fabs(Value a) { return LLVM::FAbsOp::create(builder, loc, a); }
-Value Emit::sqrt(Value a) { return LLVM::SqrtOp::create(builder, loc, a); }
+Value Emit::sqrt(Value a) {
+  if (gpu) // within 1 ulp
+    return intrinsic("llvm.nvvm.sqrt.approx.ftz.f", a.getType(), {a});
+  return LLVM::SqrtOp::create(builder, loc, a);
+}
 Value Emit::roundEven(Value a) {
   return LLVM::RoundEvenOp::create(builder, loc, a);
 }
@@ -98,9 +104,13 @@ Value Emit::copySign(Value magnitude, Value sign) {
   return LLVM::CopySignOp::create(builder, loc, magnitude, sign);
 }
 Value Emit::fmax(Value a, Value b) {
+  if (gpu)
+    return LLVM::MaximumOp::create(builder, loc, a, b);
   return select(fcmp(LLVM::FCmpPredicate::ogt, a, b), a, b);
 }
 Value Emit::fmin(Value a, Value b) {
+  if (gpu)
+    return LLVM::MinimumOp::create(builder, loc, a, b);
   return select(fcmp(LLVM::FCmpPredicate::olt, a, b), a, b);
 }
 Value Emit::fcmp(LLVM::FCmpPredicate predicate, Value a, Value b) {
@@ -163,11 +173,11 @@ Value Emit::fromSigned(Type type, Value value) {
 Value Emit::move(Value from, Value dynamic, int64_t fixed, int64_t bytes) {
   Type element = integer(8 * bytes);
   if (dynamic)
-    from = LLVM::GEPOp::create(builder, loc, pointer(), element, from,
+    from = LLVM::GEPOp::create(builder, loc, from.getType(), element, from,
                                ArrayRef<LLVM::GEPArg>{dynamic});
   if (fixed)
     from = LLVM::GEPOp::create(
-        builder, loc, pointer(), element, from,
+        builder, loc, from.getType(), element, from,
         ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(fixed)});
   return from;
 }
@@ -178,6 +188,17 @@ Value Emit::load(Type type, Value from, int64_t alignment) {
 
 void Emit::store(Value value, Value to, int64_t alignment) {
   LLVM::StoreOp::create(builder, loc, value, to, alignment);
+}
+
+Value Emit::intrinsic(StringRef name, Type result, ValueRange operands) {
+  if (!result) {
+    LLVM::CallIntrinsicOp::create(builder, loc, builder.getStringAttr(name),
+                                  operands);
+    return {};
+  }
+  return LLVM::CallIntrinsicOp::create(builder, loc, result,
+                                       builder.getStringAttr(name), operands)
+      ->getResult(0);
 }
 
 //===-- Small floats

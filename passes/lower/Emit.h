@@ -16,8 +16,9 @@ int64_t lanesOf(mlir::Type type);
 /// shape of a `like` type. Float ops may be contracted to fma.
 class Emit {
 public:
-  Emit(mlir::OpBuilder builder, mlir::Location loc)
-      : builder(builder), loc(loc) {}
+  /// `gpu`: indices have 32 bits, and functions are those of NVPTX.
+  Emit(mlir::OpBuilder builder, mlir::Location loc, bool gpu = false)
+      : builder(builder), loc(loc), gpu(gpu) {}
 
   mlir::Type f32(int64_t lanes = 0) {
     return vectorOf(builder.getF32Type(), lanes);
@@ -25,10 +26,12 @@ public:
   mlir::Type integer(unsigned bits, int64_t lanes = 0) {
     return vectorOf(builder.getIntegerType(bits), lanes);
   }
-  mlir::Type pointer() {
-    return mlir::LLVM::LLVMPointerType::get(builder.getContext());
+  mlir::Type pointer(unsigned space = 0) {
+    return mlir::LLVM::LLVMPointerType::get(builder.getContext(), space);
   }
+  mlir::Type indexType() { return integer(gpu ? 32 : 64); }
 
+  mlir::Value index(int64_t value) { return constant(indexType(), value); }
   mlir::Value i64(int64_t value) { return constant(integer(64), value); }
   /// Of integers: `value` in every lane.
   mlir::Value constant(mlir::Type like, int64_t value);
@@ -56,7 +59,8 @@ public:
   mlir::Value sqrt(mlir::Value a);
   mlir::Value roundEven(mlir::Value a);
   mlir::Value copySign(mlir::Value magnitude, mlir::Value sign);
-  /// One instruction each; where either is NaN the result is `b`.
+  /// One instruction each; where either is NaN the result is `b`, or NaN on a
+  /// GPU.
   mlir::Value fmax(mlir::Value a, mlir::Value b);
   mlir::Value fmin(mlir::Value a, mlir::Value b);
   mlir::Value fcmp(mlir::LLVM::FCmpPredicate predicate, mlir::Value a,
@@ -87,9 +91,13 @@ public:
                    int64_t bytes);
   mlir::Value load(mlir::Type type, mlir::Value pointer, int64_t alignment);
   void store(mlir::Value value, mlir::Value pointer, int64_t alignment);
+  /// The result of an intrinsic of LLVM; null if `result` is.
+  mlir::Value intrinsic(llvm::StringRef name, mlir::Type result,
+                        mlir::ValueRange operands);
 
   mlir::OpBuilder builder;
   mlir::Location loc;
+  bool gpu;
 };
 
 /// f32 from a bf16's bits, and bits rounded to nearest even.

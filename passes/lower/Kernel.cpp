@@ -1,4 +1,4 @@
-//===- Kernel.cpp - The function around a program, and its control flow ---===//
+//===- Kernel.cpp - Control flow and values of a kernel -------------------===//
 #include "passes/lower/KernelLowering.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -10,10 +10,9 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-Type loweredScalar(Type type) {
+/// The LLVM type of a scalar that is not an index.
+static Type loweredScalar(Type type) {
   Builder builder(type.getContext());
-  if (type.isIndex())
-    return builder.getI64Type();
   if (type.isBF16() || type.isF16())
     return builder.getIntegerType(16);
   if (isa<IntegerType>(type))
@@ -27,9 +26,20 @@ Type memoryScalar(Type type) {
                               : lowered;
 }
 
+Type KernelLowering::scalarType(Type type) const {
+  if (type.isIndex())
+    return Builder(type.getContext()).getIntegerType(target.isGpu ? 32 : 64);
+  return loweredScalar(type);
+}
+
+Type KernelLowering::pointerTo(BufType buffer) {
+  return emit.pointer(target.isGpu ? static_cast<unsigned>(buffer.getSpace())
+                                   : 0);
+}
+
 KernelLowering::KernelLowering(KernelOp kernel, const KernelTarget &target)
     : kernel(kernel), target(target), scratchPlan(planScratch(kernel)),
-      emit(OpBuilder(kernel), kernel.getLoc()) {}
+      emit(OpBuilder(kernel), kernel.getLoc(), target.isGpu) {}
 
 //===-- Values
 //-------------------------------------------------------------===//
@@ -52,65 +62,17 @@ void KernelLowering::bind(ValueRange values, ValueRange all) {
 SmallVector<Type> KernelLowering::typesOf(TypeRange types) {
   SmallVector<Type> result;
   for (Type type : types) {
-    if (isa<BufType>(type)) {
-      result.push_back(emit.pointer());
+    if (auto buffer = dyn_cast<BufType>(type)) {
+      result.push_back(pointerTo(buffer));
     } else if (auto tile = dyn_cast<RegType>(type)) {
       Distribution digits = tile.spell();
-      result.append(
-          digits.registers(),
-          vectorOf(loweredScalar(tile.getElementType()), digits.lanes()));
+      result.append(digits.registers(),
+                    vectorOf(scalarType(tile.getElementType()), width(digits)));
     } else {
-      result.push_back(loweredScalar(type));
+      result.push_back(scalarType(type));
     }
   }
   return result;
-}
-
-//===-- The function
-//-------------------------------------------------------===//
-
-LLVM::LLVMFuncOp KernelLowering::run(StringRef name) {
-  Type pointer = emit.pointer(), i64 = emit.integer(64);
-  auto type =
-      LLVM::LLVMFunctionType::get(LLVM::LLVMVoidType::get(kernel.getContext()),
-                                  {pointer, pointer, pointer, i64, i64});
-  function = LLVM::LLVMFuncOp::create(emit.builder, emit.loc, name, type);
-  Builder attributes(kernel.getContext());
-  function->setAttr("tile.scratch_bytes",
-                    attributes.getI64IntegerAttr(scratchPlan.bytes));
-  function.setNoUnwind(true);
-  for (unsigned i : {0, 1, 2}) {
-    function.setArgAttr(i, LLVM::LLVMDialect::getNoAliasAttrName(),
-                        attributes.getUnitAttr());
-    function.setArgAttr(i, LLVM::LLVMDialect::getNoCaptureAttrName(),
-                        attributes.getUnitAttr());
-  }
-
-  Block *entry = function.addEntryBlock(emit.builder);
-  emit.builder.setInsertionPointToStart(entry);
-  Value buffers = entry->getArgument(0);
-  scratch = entry->getArgument(2);
-  Value begin = entry->getArgument(3), end = entry->getArgument(4);
-  for (BlockArgument argument : kernel.getBody().getArguments()) {
-    Value slot = emit.move(buffers, {}, argument.getArgNumber(), 8);
-    lowered[argument] = {emit.load(pointer, slot, 8)};
-  }
-
-  // for (program = begin; program < end; ++program) { ... }
-  Block *body = addBlock(i64), *exit = addBlock({});
-  jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, begin, end), body, begin, exit,
-         {});
-  emit.builder.setInsertionPointToEnd(body);
-  program = body->getArgument(0);
-  if (failed(lowerBlock(kernel.getBody().front()))) {
-    function.erase();
-    return {};
-  }
-  Value next = emit.add(program, emit.i64(1));
-  jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, end), body, next, exit, {});
-  emit.builder.setInsertionPointToEnd(exit);
-  LLVM::ReturnOp::create(emit.builder, emit.loc, ValueRange());
-  return function;
 }
 
 //===-- Control
@@ -208,7 +170,7 @@ LogicalResult KernelLowering::lowerTwice(Block::iterator begin,
   }
   for (auto [bound, extent] : extents) {
     Value enough = emit.icmp(LLVM::ICmpPredicate::sge, lowered[bound][0],
-                             emit.i64(extent));
+                             emit.index(extent));
     condition = condition ? emit.bitAnd(condition, enough) : enough;
   }
   auto lowerRest = [&](Access access) -> LogicalResult {
@@ -254,8 +216,8 @@ LogicalResult KernelLowering::lower(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
       .Case<AllocOp, ViewOp, LoadOp, StoreOp, LoadScalarOp, StoreScalarOp,
             GatherOp, SplatOp, IotaOp, BroadcastOp, MapOp, ReduceOp, RelayoutOp,
-            MmaOp, scf::ForOp, scf::IfOp>(
-          [&](auto typed) { return lower(typed); })
+            MmaOp, CopyAsyncOp, CommitOp, WaitOp, BarrierOp, scf::ForOp,
+            scf::IfOp>([&](auto typed) { return lower(typed); })
       .Case([&](ProgramIdOp id) {
         lowered[id] = {program};
         return success();
@@ -263,13 +225,13 @@ LogicalResult KernelLowering::lower(Operation *op) {
       .Default([&](Operation *other) -> LogicalResult {
         for (Value operand : other->getOperands())
           if (!lowered.contains(operand))
-            return other->emitOpError("uses a value that a CPU kernel does not "
-                                      "have");
+            return other->emitOpError(
+                "uses a value that a kernel does not have");
         Value result;
         if (other->getNumResults() == 1 && other->getNumRegions() == 0)
           result = lowerScalar(other, valuesOf(other->getOperands()), 0);
         if (!result)
-          return other->emitOpError("cannot be lowered in a CPU kernel");
+          return other->emitOpError("cannot be lowered in a kernel");
         lowered[other->getResult(0)] = {result};
         return success();
       });

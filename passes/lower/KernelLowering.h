@@ -1,8 +1,12 @@
 //===- KernelLowering.h - One tile.kernel to one LLVM function ------------===//
 //
-// Walks the kernel once and writes LLVM ops. A tile becomes one LLVM vector per
-// register; a buffer a pointer; an index an i64; bf16 and f16 travel as their
-// bits in i16, because x86-64-v3 has no registers for them.
+// Walks the kernel once and writes LLVM ops. On a CPU a tile becomes one LLVM
+// vector per register, on a GPU one scalar per register, since each thread is a
+// lane; a buffer a pointer; an index an i64, or an i32 on a GPU; bf16 and f16
+// travel as their bits in i16, because x86-64-v3 has no registers for them.
+//
+// This class has what both machines share; X86Lowering and NvvmLowering add the
+// function around a program, memory, and whatever crosses lanes.
 //
 //===----------------------------------------------------------------------===//
 #pragma once
@@ -18,32 +22,20 @@ namespace bitbyte::tile {
 
 using Registers = llvm::SmallVector<mlir::Value, 4>;
 
-/// Which elements of one register exist.
-struct Presence {
-  enum Kind { All, None, Some } kind = All;
-  mlir::Value mask; ///< of Some: an i1 per lane
-};
-
 /// What is known of the bounds of an access.
 enum class Access { Unknown, Whole, Cut };
-
-/// How the lanes of a register lie in memory.
-struct LanePlaces {
-  llvm::SmallVector<int64_t> offsets; ///< from lane 0, in elements
-  int64_t run;                        ///< lanes that are neighbours in memory
-  bool same;                          ///< all on one element
-};
 
 class KernelLowering {
 public:
   KernelLowering(KernelOp kernel, const KernelTarget &target);
+  virtual ~KernelLowering() = default;
 
   /// The function, made before the kernel; null after an error was reported.
-  mlir::LLVM::LLVMFuncOp run(llvm::StringRef name);
+  virtual mlir::LLVM::LLVMFuncOp run(llvm::StringRef name) = 0;
 
-private:
-  //===-- Kernel.cpp: the function around the program, and control
-  //---------===//
+protected:
+  //===-- Kernel.cpp: control
+  //----------------------------------------------===//
   mlir::LogicalResult lowerBlock(mlir::Block &block);
   /// The ops from `begin` to `end` twice: for tiles inside their bounds, and
   /// for the others.
@@ -61,6 +53,13 @@ private:
   Registers valuesOf(mlir::ValueRange values);
   void bind(mlir::ValueRange values, mlir::ValueRange lowered);
   llvm::SmallVector<mlir::Type> typesOf(mlir::TypeRange types);
+  /// The LLVM type of a scalar.
+  mlir::Type scalarType(mlir::Type type) const;
+  /// Elements of an LLVM value that is one register of a tile; 0: a scalar.
+  int64_t width(const Distribution &tile) const {
+    return target.isGpu ? 0 : tile.lanes();
+  }
+  mlir::Type pointerTo(BufType buffer);
 
   //===-- Scalars.cpp
   //------------------------------------------------------===//
@@ -70,65 +69,61 @@ private:
   mlir::Value lowerMath(mlir::Operation *op, mlir::ValueRange operands);
   mlir::Value constantOf(mlir::TypedAttr value, int64_t lanes);
 
-  //===-- Memory.cpp
-  //-------------------------------------------------------===//
+  //===-- Addresses.cpp
+  //----------------------------------------------------===//
   mlir::LogicalResult lower(AllocOp op);
   mlir::LogicalResult lower(ViewOp op);
-  mlir::LogicalResult lower(LoadOp op);
-  mlir::LogicalResult lower(StoreOp op);
   mlir::LogicalResult lower(LoadScalarOp op);
-  mlir::LogicalResult lower(StoreScalarOp op);
-  mlir::LogicalResult lower(GatherOp op);
   /// The dynamic part of an address, in elements; null for none.
   mlir::Value dynamicOffset(BufType type, mlir::ValueRange offsets);
   /// The static part, for a tile coordinate along the last axes.
   int64_t fixedOffset(BufType type, llvm::ArrayRef<int64_t> coordinate);
-  /// What the bounds leave of a register; `coordinate` is its first element's.
-  Presence presenceOf(const Distribution &tile, int64_t index,
-                      llvm::ArrayRef<int64_t> shape, mlir::ValueRange bounds);
+  /// The place of an access without the tile's own coordinates.
+  mlir::Value placeOf(mlir::Value buffer, mlir::ValueRange offsets);
   /// What constant bounds say.
   Access accessOf(llvm::ArrayRef<int64_t> shape, mlir::ValueRange bounds);
-  LanePlaces placesOf(BufType buffer, const Distribution &tile, int64_t index);
-  mlir::Value loadRegister(BufType buffer, RegType tile, int64_t index,
-                           mlir::Value base, const Presence &presence);
-  void storeRegister(BufType buffer, RegType tile, int64_t index,
-                     mlir::Value base, mlir::Value value,
-                     const Presence &presence);
   /// Between memory's bits and a register's value, lane by lane.
   mlir::Value widen(mlir::Type memory, mlir::Type reg, mlir::Value bits);
   mlir::Value narrow(mlir::Type memory, mlir::Type reg, mlir::Value value);
-  /// On the stack, 64 bytes: zeros to read, or a place to write to that nobody
-  /// reads.
-  mlir::Value zeros();
-  mlir::Value sink();
 
   //===-- Tiles.cpp
   //--------------------------------------------------------===//
   mlir::LogicalResult lower(SplatOp op);
-  mlir::LogicalResult lower(IotaOp op);
   mlir::LogicalResult lower(BroadcastOp op);
   mlir::LogicalResult lower(MapOp op);
   mlir::LogicalResult lower(ReduceOp op);
-  mlir::LogicalResult lower(RelayoutOp op);
   mlir::Value combine(Combiner combiner, mlir::Value a, mlir::Value b);
 
-  //===-- Mma.cpp
-  //----------------------------------------------------------===//
-  mlir::LogicalResult lower(MmaOp op);
+  //===-- By machine
+  //-------------------------------------------------------===//
+  virtual mlir::LogicalResult lower(LoadOp op) = 0;
+  virtual mlir::LogicalResult lower(StoreOp op) = 0;
+  virtual mlir::LogicalResult lower(StoreScalarOp op) = 0;
+  virtual mlir::LogicalResult lower(GatherOp op) = 0;
+  virtual mlir::LogicalResult lower(IotaOp op) = 0;
+  virtual mlir::LogicalResult lower(RelayoutOp op) = 0;
+  virtual mlir::LogicalResult lower(MmaOp op) = 0;
+  virtual mlir::LogicalResult lower(CopyAsyncOp op) = 0;
+  virtual mlir::LogicalResult lower(CommitOp op) = 0;
+  virtual mlir::LogicalResult lower(WaitOp op) = 0;
+  virtual mlir::LogicalResult lower(BarrierOp op) = 0;
+  /// Where the program's scratch memory starts.
+  virtual mlir::Value scratchBase() = 0;
+  /// The second half of a reduction: `values` hold what each lane's registers
+  /// gave; afterwards every lane has the result.
+  virtual void reduceLanes(ReduceOp op, Registers &values) = 0;
 
   KernelOp kernel;
   const KernelTarget &target;
   ScratchPlan scratchPlan;
   Emit emit;
   mlir::LLVM::LLVMFuncOp function;
-  mlir::Value scratch, program, zerosPointer, sinkPointer;
+  mlir::Value scratch, program;
   llvm::DenseMap<mlir::Value, Registers> lowered;
   /// Of the part that is being lowered twice.
   llvm::DenseMap<mlir::Operation *, Access> accesses;
 };
 
-/// The LLVM type of a scalar.
-mlir::Type loweredScalar(mlir::Type type);
 /// The LLVM type of a scalar in memory.
 mlir::Type memoryScalar(mlir::Type type);
 

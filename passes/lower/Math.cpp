@@ -1,5 +1,5 @@
-//===- MathX86.cpp - Elementary functions of f32 vectors ------------------===//
-#include "passes/lower/MathX86.h"
+//===- Math.cpp - Elementary functions of f32 -----------------------------===//
+#include "passes/lower/Math.h"
 
 using namespace mlir;
 
@@ -43,9 +43,30 @@ static Value clamp(Emit &emit, Value x, double low, double high) {
                    emit.fmax(emit.constant(type, low), x));
 }
 
+/// 2^(high x + low x) on a GPU: ex2.approx is good to 2 ulp near 0 only, so the
+/// whole part of the exponent is put in by hand. Within 3 ulp; n from -126 to
+/// 128.
+static Value gpuExp(Emit &emit, Value x, double high, double low) {
+  Type f32 = emit.f32(), i32 = emit.integer(32);
+  // Adding 1.5 2^23 rounds to a whole number, which is then in the low bits.
+  constexpr double magic = 12582912.0;
+  Value sum = emit.fma(x, emit.constant(f32, high), emit.constant(f32, magic));
+  Value n = emit.fsub(sum, emit.constant(f32, magic));
+  Value r = emit.fma(x, emit.constant(f32, high),
+                     emit.fsub(emit.constant(f32, -0.0), n));
+  if (low != 0)
+    r = emit.fma(x, emit.constant(f32, low), r);
+  Value power = emit.intrinsic("llvm.nvvm.ex2.approx.ftz", f32, {r});
+  Value exponent = emit.add(emit.shiftLeft(emit.bitcast(i32, sum), 23),
+                            emit.constant(i32, int64_t(126) << 23));
+  return emit.fmul(emit.fadd(power, power), emit.bitcast(f32, exponent));
+}
+
 Value emitExp(Emit &emit, Value x) {
   Type type = x.getType();
   x = clamp(emit, x, -87.4, 89.0); // n from -126 to 128
+  if (emit.gpu)                    // log2(e) in two parts
+    return gpuExp(emit, x, 1.44269502162933349609375, 1.92596299112661746e-8);
   Value n =
       emit.roundEven(emit.fmul(x, emit.constant(type, 1.4426950408889634)));
   // ln 2 in two parts: n times the first is exact.
@@ -57,6 +78,8 @@ Value emitExp(Emit &emit, Value x) {
 Value emitExp2(Emit &emit, Value x) {
   Type type = x.getType();
   x = clamp(emit, x, -126.0, 128.4);
+  if (emit.gpu)
+    return gpuExp(emit, x, 1, 0);
   Value n = emit.roundEven(x);
   Value r = emit.fmul(emit.fsub(x, n), emit.constant(type, 0.6931471805599453));
   return scaledExp(emit, n, r);

@@ -1,8 +1,9 @@
-//===- MathX86.h - Elementary functions of f32 vectors --------------------===//
+//===- Math.h - Elementary functions of f32 -------------------------------===//
 //
 // Polynomials instead of library calls: a kernel links to nothing. Errors are
-// about 2 ulp. Subnormal inputs and results may be flushed to zero, as the
-// kernels' MXCSR does anyhow. All take a scalar or a vector.
+// about 2 ulp, 3 for powers on a GPU, which has an instruction for them.
+// Subnormal inputs and results may be flushed to zero, as the kernels' MXCSR
+// does anyhow. All take a scalar or a vector.
 //
 //===----------------------------------------------------------------------===//
 #pragma once

@@ -1,6 +1,6 @@
 //===- Scalars.cpp - arith and math ops on scalars and vectors ------------===//
 #include "passes/lower/KernelLowering.h"
-#include "passes/lower/MathX86.h"
+#include "passes/lower/Math.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
@@ -18,7 +18,6 @@ static StringRef directName(StringRef name) {
       {"arith.addf", "llvm.fadd"},
       {"arith.subf", "llvm.fsub"},
       {"arith.mulf", "llvm.fmul"},
-      {"arith.divf", "llvm.fdiv"},
       {"arith.remf", "llvm.frem"},
       {"arith.negf", "llvm.fneg"},
       {"arith.addi", "llvm.add"},
@@ -39,7 +38,6 @@ static StringRef directName(StringRef name) {
       {"arith.minsi", "llvm.intr.smin"},
       {"arith.maxui", "llvm.intr.umax"},
       {"arith.minui", "llvm.intr.umin"},
-      {"math.sqrt", "llvm.intr.sqrt"},
       {"math.absf", "llvm.intr.fabs"},
       {"math.fma", "llvm.intr.fma"},
       {"math.floor", "llvm.intr.floor"},
@@ -74,7 +72,7 @@ static LLVM::FastmathFlagsAttr loweredFlags(arith::FastMathFlagsAttr flags) {
 }
 
 Value KernelLowering::constantOf(TypedAttr value, int64_t lanes) {
-  Type type = vectorOf(loweredScalar(value.getType()), lanes);
+  Type type = vectorOf(scalarType(value.getType()), lanes);
   if (auto integer = dyn_cast<IntegerAttr>(value))
     return emit.constant(type, integer.getValue().getSExtValue());
   APFloat number = cast<FloatAttr>(value).getValue();
@@ -89,6 +87,13 @@ Value KernelLowering::constantOf(TypedAttr value, int64_t lanes) {
 /// if the order of its operands says which one a NaN yields.
 static Value extremum(Emit &emit, Operation *op, Value a, Value b, bool max,
                       bool propagatesNan) {
+  if (emit.gpu) { // which has an instruction for each
+    if (propagatesNan)
+      return max ? emit.fmax(a, b) : emit.fmin(a, b);
+    if (max)
+      return LLVM::MaxNumOp::create(emit.builder, emit.loc, a, b);
+    return LLVM::MinNumOp::create(emit.builder, emit.loc, a, b);
+  }
   auto isNumber = [](Value operand) {
     FloatAttr constant;
     return matchPattern(operand, m_Constant(&constant)) &&
@@ -124,7 +129,7 @@ static Value extend(Emit &emit, Type from, Value value) {
 Value KernelLowering::lowerScalar(Operation *op, ValueRange operands,
                                   int64_t lanes) {
   auto small = [](Type type) { return type.isBF16() || type.isF16(); };
-  Type resultType = vectorOf(loweredScalar(op->getResult(0).getType()), lanes);
+  Type resultType = vectorOf(scalarType(op->getResult(0).getType()), lanes);
   bool moves = isa<arith::ConstantOp, arith::SelectOp, arith::BitcastOp,
                    arith::ExtFOp, arith::TruncFOp>(op);
   if (!moves && (llvm::any_of(op->getOperandTypes(), small) ||
@@ -145,6 +150,8 @@ Value KernelLowering::lowerScalar(Operation *op, ValueRange operands,
     return emit.builder.create(state)->getResult(0);
   }
   return TypeSwitch<Operation *, Value>(op)
+      .Case([&](arith::DivFOp) { return emit.fdiv(operands[0], operands[1]); })
+      .Case([&](math::SqrtOp) { return emit.sqrt(operands[0]); })
       .Case([&](arith::ConstantOp constant) {
         return constantOf(constant.getValue(), lanes);
       })
@@ -209,7 +216,10 @@ Value KernelLowering::lowerMath(Operation *op, ValueRange x) {
       .Case([&](math::PowFOp) { return emitPow(emit, x[0], x[1]); })
       .Case([&](math::SinOp) { return emitSin(emit, x[0]); })
       .Case([&](math::CosOp) { return emitCos(emit, x[0]); })
-      .Case([&](math::RsqrtOp) {
+      .Case([&](math::RsqrtOp) -> Value {
+        if (emit.gpu)
+          return emit.intrinsic("llvm.nvvm.rsqrt.approx.ftz.f", x[0].getType(),
+                                {x[0]});
         return emit.fdiv(emit.constant(x[0].getType(), 1.0), emit.sqrt(x[0]));
       })
       .Case([&](math::RoundOp) {

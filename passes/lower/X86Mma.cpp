@@ -1,10 +1,10 @@
-//===- Mma.cpp - The micro-kernel of a product ----------------------------===//
+//===- X86Mma.cpp - The micro-kernel of a product -------------------------===//
 //
 // Rows of b stay in two to four registers, one element of a at a time is
 // broadcast, and every accumulator stays in its register over the whole of K.
 //
 //===----------------------------------------------------------------------===//
-#include "passes/lower/KernelLowering.h"
+#include "passes/lower/X86Lowering.h"
 
 using namespace mlir;
 
@@ -21,7 +21,7 @@ static bool isByte(Type type) {
   return isa<IntegerType>(type) && type.getIntOrFloatBitWidth() == 8;
 }
 
-LogicalResult KernelLowering::lower(MmaOp op) {
+LogicalResult X86Lowering::lower(MmaOp op) {
   auto a = dyn_cast<BufType>(op.getA().getType());
   auto b = dyn_cast<BufType>(op.getB().getType());
   RegType type = op.getType();

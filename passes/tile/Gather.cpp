@@ -5,10 +5,100 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
+// On a GPU a program owns a slab of columns of one row, and looks through a
+// part of the positions for those that go there; a second kernel adds the parts
+// in order.
+static LogicalResult scheduleGpuScatterAdd(ScheduleContext &context,
+                                           bb::ScatterAddOp op) {
+  auto ids = cast<bb::GraphTensorType>(op.getIds().getType()),
+       x = cast<bb::GraphTensorType>(op.getX().getType()),
+       y = cast<bb::GraphTensorType>(op.getY().getType());
+  const KernelTarget &target = context.target;
+  int64_t columns = *x.dim(-1).constant(),
+          positions = elementCount(x) / columns, rows = *y.dim(0).constant();
+  int64_t vector = vectorFor(target, {x, y}, columns, 1);
+  int64_t width = tileWidth(target, columns, 8, 1, vector);
+  int64_t slabs = llvm::divideCeil(columns, width);
+  int64_t share =
+      llvm::divideCeil(positions, std::clamp<int64_t>(positions / 512, 1, 16));
+  int64_t parts = llvm::divideCeil(positions, share);
+  auto partialType = temporary(op.getContext(), {parts, rows, columns});
+  bb::GraphTensorType outType = parts > 1 ? partialType : y;
+  BufType partial =
+      BufType::global({parts * rows, columns}, outType.getElement());
+  auto placeOf = [&](KernelBuilder &k) { // row, column, columns that exist
+    Value column = k.mul(k.rem(k.program(), slabs), width);
+    Values bounds;
+    if (columns % width)
+      bounds.push_back(k.sub(k.index(columns), column));
+    return std::tuple(k.div(k.program(), slabs), column, bounds);
+  };
+  auto first = context.kernel(
+      op.getLoc(), "scatter_add",
+      {flatBuffer(ids), BufType::global({positions, columns}, x.getElement())},
+      {partial}, parts * rows * slabs);
+  {
+    KernelBuilder &k = *first;
+    k.setVector(vector);
+    k.setCost(positions * columns,
+              byteCount(ids) + byteCount(x) + byteCount(outType));
+    auto [number, column, bounds] = placeOf(k);
+    Value part = k.div(number, rows), row = k.toI32(k.rem(number, rows));
+    Value begin = k.mul(part, share),
+          end = k.min(k.index(positions), k.add(begin, share));
+    RegType type = k.row(width, k.f32());
+    Value sum =
+        k.loop(begin, end, 1, {k.full(type, 0.0)}, [&](Value p, ValueRange c) {
+          Value id = k.loadScalar(k.i32(), k.arg(0), {p});
+          Value hit = arith::CmpIOp::create(k.builder, k.loc,
+                                            arith::CmpIPredicate::eq, id, row);
+          return k.branch(
+              hit, {type},
+              [&] {
+                return Values{
+                    k.map({c[0], k.load(type, k.arg(1), {p, column}, bounds)},
+                          k.f32(), [](ScalarBuilder &s, ValueRange a) {
+                            return s.add(a[0], a[1]);
+                          })};
+              },
+              [&] { return Values{c[0]}; });
+        })[0];
+    k.store(sum, k.arg(2), {number, column}, bounds);
+  }
+  Value result =
+      context.dispatch(op, *first, {op.getIds(), op.getX()}, {outType})[0];
+  if (parts > 1) {
+    auto second = context.kernel(
+        op.getLoc(), "scatter_add",
+        {BufType::global({parts, rows, columns}, partialType.getElement())},
+        {BufType::global({rows, columns}, y.getElement())}, rows * slabs);
+    KernelBuilder &k = *second;
+    k.setVector(vector);
+    k.setCost(parts * rows * columns, byteCount(partialType) + byteCount(y));
+    auto [row, column, bounds] = placeOf(k);
+    RegType type = k.row(width, k.f32());
+    Value sum =
+        k.loop(0, parts, 1, {k.full(type, 0.0)}, [&](Value p, ValueRange c) {
+          Value more = k.load(type, k.arg(0), {p, row, column}, bounds);
+          return Values{
+              k.map({c[0], more}, k.f32(), [](ScalarBuilder &s, ValueRange a) {
+                return s.add(a[0], a[1]);
+              })};
+        })[0];
+    k.store(sum, k.arg(1), {row, column}, bounds);
+    result = context.dispatch(op, k, {result}, {y})[0];
+  }
+  op.getY().replaceAllUsesWith(result);
+  op->erase();
+  return success();
+}
+
 // Few rows take many positions' values: each program owns a slab of columns and
 // walks all positions in order, so the sums have one order.
 LogicalResult scheduleScatterAdd(ScheduleContext &context,
                                  bb::ScatterAddOp op) {
+  if (context.target.isGpu)
+    return scheduleGpuScatterAdd(context, op);
   auto ids = cast<bb::GraphTensorType>(op.getIds().getType()),
        x = cast<bb::GraphTensorType>(op.getX().getType()),
        y = cast<bb::GraphTensorType>(op.getY().getType());
@@ -55,8 +145,8 @@ LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op) {
   int64_t width = elementCount(ring) / batch / slots;
   int64_t tile = std::min<int64_t>(context.target.lanes * 4,
                                    llvm::alignTo(width, context.target.lanes));
-  int64_t share =
-      llvm::divideCeil(batch * slots, programsFor(batch * slots, width));
+  int64_t share = llvm::divideCeil(
+      batch * slots, programsFor(context.target, batch * slots, width));
   auto k = context.kernel(
       op.getLoc(), "append",
       {BufType::global({batch, slots, width}, ring.getElement()),

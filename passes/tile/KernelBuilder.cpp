@@ -110,6 +110,7 @@ void KernelBuilder::setCost(int64_t flops, int64_t trafficBytes) {
 
 void KernelBuilder::setWarps(int64_t warps, int64_t minBlocks) {
   kernel.setWarps(warps);
+  deal.warps = warps;
   if (minBlocks)
     kernel.setMinBlocks(minBlocks);
 }
@@ -134,13 +135,13 @@ RegType KernelBuilder::along(ArrayRef<int64_t> shape, unsigned axis,
                              Type element) {
   MLIRContext *context = builder.getContext();
   return RegType::get(context, shape, element,
-                      lanesAlong(context, target, shape, axis));
+                      lanesAlong(context, target, shape, axis, deal));
 }
 
 RegType KernelBuilder::replicated(ArrayRef<int64_t> shape, Type element) {
   MLIRContext *context = builder.getContext();
   return RegType::get(context, shape, element,
-                      replicatedLayout(context, target, shape));
+                      replicatedLayout(context, target, shape, deal));
 }
 
 //===-- Index arithmetic

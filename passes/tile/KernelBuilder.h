@@ -69,6 +69,8 @@ public:
   /// Of a program on a GPU; `minBlocks` programs are to share a
   /// multiprocessor (0: no wish).
   void setWarps(int64_t warps, int64_t minBlocks = 0);
+  /// How rows are dealt out from here on: `vector` neighbours to a lane.
+  void setVector(int64_t vector) { deal.vector = vector; }
   /// Ends the kernel.
   KernelOp finish();
 
@@ -198,6 +200,7 @@ public:
 
 private:
   KernelOp kernel;
+  Deal deal;
 };
 
 } // namespace bitbyte::tile

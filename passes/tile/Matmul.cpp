@@ -303,7 +303,7 @@ LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op) {
   if (failed(region))
     return failure();
   MatmulScheduler scheduler(context, *region);
-  if (scheduler.fits())
+  if (!context.target.isGpu && scheduler.fits())
     return scheduler.run();
   // Few rows, or an unusual form: products summed like any reduction. With one
   // row this reads each weight once, which is all that a step of decoding is.

@@ -12,6 +12,6 @@ def TilePass : Pass<"bb-tile", "mlir::ModuleOp"> {
                            "mlir::math::MathDialect", "mlir::scf::SCFDialect"];
   let options = [
     Option<"targetName", "target", "std::string", "\"cpu-v3\"",
-           "Machine level: cpu-v3, cpu-v4, cpu-v4bf16">,
+           "Machine: cpu-v3, cpu-v4, cpu-v4bf16, cuda">,
   ];
 }

@@ -25,9 +25,6 @@ public:
       reduces.push_back(r);
     if (failed(chooseLane()))
       return failure();
-    if (lane && !reduces.empty() && !llvm::is_contained(reduced, *lane))
-      return scheduleColumnSum(context, op);
-
     int64_t rows = 1;
     for (unsigned d = 0; d < region.sizes.size(); ++d)
       if (lane != d && !llvm::is_contained(reduced, d)) {
@@ -35,19 +32,30 @@ public:
         rowSizes.push_back(region.sizes[d]);
         rows *= region.sizes[d];
       }
+    if (lane && !reduces.empty() && !llvm::is_contained(reduced, *lane))
+      return sumsStayInLanes(rows) ? runInLanes(rows)
+                                   : scheduleColumnSum(context, op);
     int64_t lanes = lane ? region.sizes[*lane] : 1,
             perRow = region.points() / rows;
     int64_t ops = llvm::range_size(op.getBody().front());
-    width = std::min<int64_t>(context.target.lanes * (ops <= 12 ? 4 : 2),
-                              llvm::alignTo(lanes, context.target.lanes));
     bool splitLane = rows == 1 && reduces.empty() && lane;
+    const KernelTarget &target = context.target;
+    // Registers of one input: the simpler the code, the more are free.
+    int64_t most =
+        target.isGpu ? (splitLane || ops > 12 ? 8 : 16) : (ops <= 12 ? 4 : 2);
+    int64_t warps = splitLane && target.isGpu ? (lanes < 65536 ? 1 : 4)
+                                              : warpsFor(target, lanes);
+    int64_t vector = vectorFor(target, op->getOperandTypes(), lanes, warps);
+    width = tileWidth(target, lanes, most, warps, vector);
     int64_t programs, share;
     if (splitLane) {
-      share =
-          llvm::alignTo(llvm::divideCeil(lanes, programsFor(lanes, 1)), width);
+      int64_t items = target.isGpu ? llvm::divideCeil(lanes, width) : lanes;
+      share = llvm::alignTo(
+          llvm::divideCeil(lanes, programsFor(target, items, lanes / items)),
+          width);
       programs = llvm::divideCeil(lanes, share);
     } else {
-      share = llvm::divideCeil(rows, programsFor(rows, perRow));
+      share = llvm::divideCeil(rows, programsFor(target, rows, perRow));
       programs = llvm::divideCeil(rows, share);
     }
 
@@ -59,20 +67,25 @@ public:
       out.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
     auto k =
         context.kernel(op.getLoc(), reduces.empty() ? "elementwise" : "rowwise",
-                       in, out, programs);
+                       in, out, programs, warps);
+    k->setVector(vector);
     k->setCost(region.flops(), region.traffic());
     RegionEmitter e(*k, region);
+    takesOver = llvm::any_of(inplace, [](int64_t from) { return from >= 0; });
     if (splitLane) {
       Value begin = k->mul(k->program(), share);
       e.hoist(*lane, 0);
       laneSpan(*k, e, begin, k->min(k->index(lanes), k->add(begin, share)),
-               lanes, [&] { storeAll(e, true); });
+               lanes, [&] { storeAll(*k, e, true); });
     } else {
       Value begin = k->mul(k->program(), share);
       Value end = programs * share == rows
                       ? k->add(begin, share)
                       : k->min(k->index(rows), k->add(begin, share));
-      k->loop(begin, end, 1, [&](Value row) { emitRow(*k, e, row); });
+      if (share == 1)
+        emitRow(*k, e, begin);
+      else
+        k->loop(begin, end, 1, [&](Value row) { emitRow(*k, e, row); });
     }
     Values results =
         context.dispatch(op, *k, op.getInputs(), op->getResultTypes(), inplace);
@@ -116,12 +129,84 @@ private:
     return success();
   }
 
+  /// On a GPU, whether there are programs enough if each owns a row's tile of
+  /// lanes and loops over all that is summed.
+  bool sumsStayInLanes(int64_t rows) {
+    return context.target.isGpu &&
+           (reduces.size() > 1 || rows * region.sizes[*lane] >= 64 * 128) &&
+           llvm::all_of(region.outputs,
+                        [&](const LinearAccess &a) {
+                          return a.coefficients[*lane] != 0;
+                        }) &&
+           llvm::none_of(reduces, [&](bb::ReduceOverOp r) {
+             return llvm::any_of(
+                 region.slice({r.getX()}, [](Value) { return false; }),
+                 llvm::IsaPred<bb::ReduceOverOp>);
+           });
+  }
+
+  LogicalResult runInLanes(int64_t rows) {
+    bb::FusedOp op = region.op;
+    const KernelTarget &target = context.target;
+    int64_t lanes = region.sizes[*lane];
+    int64_t vector = vectorFor(target, op->getOperandTypes(), lanes, 1);
+    width = tileWidth(target, lanes, vector, 1, vector);
+    int64_t tiles = llvm::divideCeil(lanes, width);
+    SmallVector<BufType> in, out;
+    for (Value v : op.getInputs())
+      in.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
+    for (Value v : op.getOutputs())
+      out.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
+    auto made = context.kernel(op.getLoc(), "rowwise", in, out, rows * tiles);
+    KernelBuilder &k = *made;
+    k.setVector(vector);
+    k.setCost(region.flops(), region.traffic());
+    RegionEmitter e(k, region);
+    Value row = k.div(k.program(), tiles),
+          offset = k.mul(k.rem(k.program(), tiles), width);
+    RegType type = k.row(width, k.f32());
+    Value bound = lanes % width ? k.sub(k.index(lanes), offset) : Value();
+    for (auto [d, i] : llvm::zip(rowDims, k.delinearize(row, rowSizes)))
+      e.setCoordinate(d, i);
+    Values sums;
+    for (bb::ReduceOverOp r : reduces)
+      sums.push_back(k.full(type, r.getBy() == "max" ? -INFINITY : 0.0));
+    auto here = [&] {
+      e.reset();
+      e.setLane(*lane, offset, type, bound);
+    };
+    sums = overOtherDims(k, e, 0, sums, [&](ValueRange carried) {
+      here();
+      Values next;
+      for (auto [r, sum] : llvm::zip_equal(reduces, carried))
+        next.push_back(join(k, r, sum, e.row(r.getX())));
+      return next;
+    });
+    here();
+    for (auto [r, sum] : llvm::zip_equal(reduces, sums))
+      e.define(r.getY(), sum);
+    // Another program may still be reading an operand: nothing is taken over.
+    storeAll(k, e, true);
+    Values results =
+        context.dispatch(op, k, op.getInputs(), op->getResultTypes());
+    op->replaceAllUsesWith(results);
+    op->erase();
+    return success();
+  }
+
+  static Value join(KernelBuilder &k, bb::ReduceOverOp r, Value a, Value b) {
+    bool isMax = r.getBy() == "max";
+    return k.map({a, b}, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+      return isMax ? s.max(v[0], v[1]) : s.add(v[0], v[1]);
+    });
+  }
+
   void emitRow(KernelBuilder &k, RegionEmitter &e, Value row) {
     for (auto [d, i] : llvm::zip(rowDims, k.delinearize(row, rowSizes)))
       e.setCoordinate(d, i);
     if (!lane) {
       e.reset();
-      return storeAll(e, false);
+      return storeAll(k, e, false);
     }
     int64_t lanes = region.sizes[*lane];
     uint64_t set = 0;
@@ -163,12 +248,12 @@ private:
     });
     if (any)
       laneSpan(k, e, k.index(0), k.index(lanes), lanes,
-               [&] { storeAll(e, true); });
+               [&] { storeAll(k, e, true); });
     // Results of whole rows last: they may take the place of operands that the
     // lanes read.
     e.noLane();
     e.reset();
-    storeAll(e, false);
+    storeAll(k, e, false);
   }
 
   /// Loops over the reduced dims that do not lie along the lanes.
@@ -204,10 +289,7 @@ private:
                       return s.select(s.less(a[1], s.integer(exist)), a[0],
                                       s.constant(isMax ? -INFINITY : 0.0));
                     });
-        next.push_back(
-            k.map({sum, x}, k.f32(), [&](ScalarBuilder &s, ValueRange a) {
-              return isMax ? s.max(a[0], a[1]) : s.add(a[0], a[1]);
-            }));
+        next.push_back(join(k, r, sum, x));
       }
       return next;
     };
@@ -250,15 +332,21 @@ private:
 
   /// All reads come before the first write: a result may lie where an operand
   /// of another result was.
-  void storeAll(RegionEmitter &e, bool alongLanes) {
+  void storeAll(KernelBuilder &k, RegionEmitter &e, bool alongLanes) {
     auto values = llvm::to_vector(region.op.emit().getValues());
     auto here = [&](unsigned i) {
       return !lane ||
              (region.outputs[i].coefficients[*lane] != 0) == alongLanes;
     };
+    bool any = false;
     for (auto [i, v] : llvm::enumerate(values))
-      if (here(i))
+      if (here(i)) {
         e.get(v);
+        any = true;
+      }
+    // On a GPU all threads read an element of a row, and one writes it.
+    if (context.target.isGpu && takesOver && !alongLanes && any)
+      k.barrier();
     for (auto [i, v] : llvm::enumerate(values))
       if (here(i))
         e.store(i, v);
@@ -271,6 +359,7 @@ private:
   SmallVector<int64_t> rowSizes;
   std::optional<unsigned> lane;
   int64_t width = 0;
+  bool takesOver = false; ///< a result lies where an operand lay
 };
 } // namespace
 
@@ -311,10 +400,19 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   if (lane != kept.back())
     return op.emitOpError("sums columns that are not contiguous");
   int64_t lanes = region.sizes[lane], outer = columns / lanes;
-  int64_t share = llvm::divideCeil(rows, programsFor(rows, columns)),
+  // On a GPU each program has one tile of columns, and a lane of it one access.
+  const KernelTarget &target = context.target;
+  int64_t vector = vectorFor(target, op->getOperandTypes(), lanes, 1);
+  int64_t width =
+      tileWidth(target, lanes, target.isGpu ? vector : 4, 1, vector);
+  int64_t rowTiles = llvm::divideCeil(lanes, width);
+  int64_t columnTiles = target.isGpu ? outer * rowTiles : 1;
+  int64_t parts = target.isGpu
+                      ? std::clamp<int64_t>(llvm::divideCeil(1024, columnTiles),
+                                            1, llvm::divideCeil(rows, 32))
+                      : programsFor(target, rows, columns);
+  int64_t share = llvm::divideCeil(rows, parts),
           programs = llvm::divideCeil(rows, share);
-  int64_t width = std::min<int64_t>(context.target.lanes * 4,
-                                    llvm::alignTo(lanes, context.target.lanes));
 
   SmallVector<BufType> in;
   for (Value v : op.getInputs())
@@ -322,50 +420,67 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
   auto partialType = temporary(op.getContext(), {programs, columns});
   SmallVector<unsigned> outerDims(kept.begin(), kept.end() - 1);
   SmallVector<int64_t> outerSizes(keptSizes.begin(), keptSizes.end() - 1);
-  auto tiles = [&](KernelBuilder &k,
-                   function_ref<void(Value, RegType, Value)> body) {
-    int64_t whole = lanes / width * width;
-    if (whole)
-      k.loop(0, whole, width,
-             [&](Value offset) { body(offset, k.row(width, k.f32()), {}); });
-    if (int64_t rest = lanes - whole) {
-      int64_t narrow = llvm::alignTo(rest, context.target.lanes);
-      body(k.index(whole), k.row(narrow, k.f32()),
-           rest < narrow ? k.index(rest) : Value());
+  auto rowOf = [&](KernelBuilder &k, RegionEmitter &e, Value o) {
+    for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
+      e.setCoordinate(d, i);
+  };
+  // Calls `body(row, offset, type, bound)` for a program's columns.
+  auto tiles = [&](KernelBuilder &k, RegionEmitter &e, Value number,
+                   function_ref<void(Value, Value, RegType, Value)> body) {
+    if (target.isGpu) {
+      Value o = k.div(number, rowTiles),
+            offset = k.mul(k.rem(number, rowTiles), width);
+      rowOf(k, e, o);
+      return body(o, offset, k.row(width, k.f32()),
+                  lanes % width ? k.sub(k.index(lanes), offset) : Value());
     }
+    k.loop(0, outer, 1, [&](Value o) {
+      rowOf(k, e, o);
+      int64_t whole = lanes / width * width;
+      if (whole)
+        k.loop(0, whole, width, [&](Value offset) {
+          body(o, offset, k.row(width, k.f32()), {});
+        });
+      if (int64_t rest = lanes - whole) {
+        int64_t narrow = llvm::alignTo(rest, context.target.lanes);
+        body(o, k.index(whole), k.row(narrow, k.f32()),
+             rest < narrow ? k.index(rest) : Value());
+      }
+    });
   };
   auto bounds = [](Value bound) { return bound ? Values{bound} : Values{}; };
 
-  auto first = context.kernel(op.getLoc(), "columnsum", in,
-                              {flatBuffer(partialType)}, programs);
+  auto first =
+      context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(partialType)},
+                     programs * columnTiles);
   {
     KernelBuilder &k = *first;
+    k.setVector(vector);
     k.setCost(region.flops(), region.traffic());
     RegionEmitter e(k, region);
-    Value begin = k.mul(k.program(), share);
+    Value part = k.div(k.program(), columnTiles);
+    Value begin = k.mul(part, share);
     Value end = k.min(k.index(rows), k.add(begin, share));
-    k.loop(0, outer, 1, [&](Value o) {
-      for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
-        e.setCoordinate(d, i);
-      tiles(k, [&](Value offset, RegType type, Value bound) {
-        Values sum = k.loop(
-            begin, end, 1, {k.full(type, 0.0)},
-            [&](Value row, ValueRange carried) {
-              for (auto [d, i] :
-                   llvm::zip(reduced, k.delinearize(row, reducedSizes)))
-                e.setCoordinate(d, i);
-              e.reset();
-              e.setLane(lane, offset, type, bound);
-              return Values{k.map({carried[0], e.row(reduce.getX())}, k.f32(),
-                                  [](ScalarBuilder &s, ValueRange a) {
-                                    return s.add(a[0], a[1]);
-                                  })};
-            });
-        Value at =
-            k.add(k.mul(k.program(), columns), k.add(k.mul(o, lanes), offset));
-        k.store(sum[0], k.arg(in.size()), {at}, bounds(bound));
-      });
-    });
+    tiles(k, e, k.rem(k.program(), columnTiles),
+          [&](Value o, Value offset, RegType type, Value bound) {
+            Values sum = k.loop(
+                begin, end, 1, {k.full(type, 0.0)},
+                [&](Value row, ValueRange carried) {
+                  for (auto [d, i] :
+                       llvm::zip(reduced, k.delinearize(row, reducedSizes)))
+                    e.setCoordinate(d, i);
+                  e.reset();
+                  e.setLane(lane, offset, type, bound);
+                  return Values{k.map({carried[0], e.row(reduce.getX())},
+                                      k.f32(),
+                                      [](ScalarBuilder &s, ValueRange a) {
+                                        return s.add(a[0], a[1]);
+                                      })};
+                });
+            Value at =
+                k.add(k.mul(part, columns), k.add(k.mul(o, lanes), offset));
+            k.store(sum[0], k.arg(in.size()), {at}, bounds(bound));
+          });
   }
   Value partial =
       context.dispatch(op, *first, op.getInputs(), {partialType})[0];
@@ -386,35 +501,33 @@ LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op) {
       }
   in.push_back(flatBuffer(partialType));
   auto type = cast<bb::GraphTensorType>(op.getResult(0).getType());
-  auto second =
-      context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(type)}, 1);
+  auto second = context.kernel(op.getLoc(), "columnsum", in, {flatBuffer(type)},
+                               columnTiles);
   {
     KernelBuilder &k = *second;
+    k.setVector(vector);
     k.setCost(programs * columns, byteCount(partialType) + byteCount(type));
     RegionEmitter e(k, region);
     e.setArguments(place, in.size());
-    k.loop(0, outer, 1, [&](Value o) {
-      for (auto [d, i] : llvm::zip(outerDims, k.delinearize(o, outerSizes)))
-        e.setCoordinate(d, i);
-      tiles(k, [&](Value offset, RegType row, Value bound) {
-        Value at = k.add(k.mul(o, lanes), offset);
-        Values sum =
-            k.loop(0, programs, 1, {k.full(row, 0.0)},
-                   [&](Value p, ValueRange carried) {
-                     Value x =
-                         k.load(row, k.arg(in.size() - 1),
-                                {k.add(k.mul(p, columns), at)}, bounds(bound));
-                     return Values{k.map({carried[0], x}, k.f32(),
-                                         [](ScalarBuilder &s, ValueRange a) {
-                                           return s.add(a[0], a[1]);
-                                         })};
-                   });
-        e.reset();
-        e.setLane(lane, offset, row, bound);
-        e.define(reduce.getY(), sum[0]);
-        e.store(0, op.emit().getValues()[0]);
-      });
-    });
+    tiles(k, e, k.program(),
+          [&](Value o, Value offset, RegType row, Value bound) {
+            Value at = k.add(k.mul(o, lanes), offset);
+            Values sum = k.loop(
+                0, programs, 1, {k.full(row, 0.0)},
+                [&](Value p, ValueRange carried) {
+                  Value x =
+                      k.load(row, k.arg(in.size() - 1),
+                             {k.add(k.mul(p, columns), at)}, bounds(bound));
+                  return Values{k.map({carried[0], x}, k.f32(),
+                                      [](ScalarBuilder &s, ValueRange a) {
+                                        return s.add(a[0], a[1]);
+                                      })};
+                });
+            e.reset();
+            e.setLane(lane, offset, row, bound);
+            e.define(reduce.getY(), sum[0]);
+            e.store(0, op.emit().getValues()[0]);
+          });
   }
   operands.push_back(partial);
   int64_t from = region.inplace()[0];

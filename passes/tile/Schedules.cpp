@@ -13,10 +13,13 @@ ScheduleContext::ScheduleContext(ModuleOp module, const KernelTarget &target)
 std::unique_ptr<KernelBuilder>
 ScheduleContext::kernel(Location loc, StringRef anchor,
                         ArrayRef<BufType> operands, ArrayRef<BufType> results,
-                        int64_t programs) {
+                        int64_t programs, int64_t warps) {
   std::string name = (anchor + "_" + Twine(counters[anchor])).str();
-  return std::make_unique<KernelBuilder>(kernels, loc, name, target, operands,
-                                         results, programs, anchor);
+  auto builder = std::make_unique<KernelBuilder>(
+      kernels, loc, name, target, operands, results, programs, anchor);
+  if (target.isGpu)
+    builder->setWarps(warps);
+  return builder;
 }
 
 Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
@@ -103,9 +106,51 @@ std::optional<LinearAccess> linearAccess(AffineMap map,
   return access;
 }
 
-int64_t programsFor(int64_t items, int64_t elementsPerItem) {
+int64_t programsFor(const KernelTarget &target, int64_t items,
+                    int64_t elementsPerItem) {
+  if (target.isGpu) { // a wave is a thousand or two, and short ones cost little
+    int64_t each = std::clamp<int64_t>(items / 4096, 1, 8);
+    while (each > 1 && each * elementsPerItem > 4096)
+      each /= 2;
+    return llvm::divideCeil(items, each);
+  }
   int64_t byWork = std::max<int64_t>(1, items * elementsPerItem / 4096);
   return std::max<int64_t>(1, std::min({items, byWork, int64_t(64)}));
+}
+
+int64_t warpsFor(const KernelTarget &target, int64_t row) {
+  if (!target.isGpu || row <= 1024)
+    return 1;
+  return row <= 4096 ? 4 : 8;
+}
+
+int64_t vectorFor(const KernelTarget &target, TypeRange types, int64_t row,
+                  int64_t warps) {
+  if (!target.isGpu)
+    return 1;
+  unsigned bits = 32;
+  for (Type type : types)
+    if (auto tensor = dyn_cast<bb::GraphTensorType>(type))
+      if (isa<FloatType>(tensor.getElement()))
+        bits = std::min(bits, tensor.getElement().getIntOrFloatBitWidth());
+  int64_t vector = 8 * target.accessBytes / bits;
+  while (vector > 1 && vector * target.lanes * warps > row)
+    vector /= 2;
+  return vector;
+}
+
+int64_t tileWidth(const KernelTarget &target, int64_t row, int64_t most,
+                  int64_t warps, int64_t vector) {
+  int64_t step = target.lanes * warps * vector;
+  int64_t whole = llvm::alignTo(row, step);
+  int64_t limit = std::max(step, target.lanes * warps * most / step * step);
+  if (whole <= limit || !target.isGpu)
+    return std::min(whole, limit);
+  // A width that divides the row leaves no tail.
+  for (int64_t width = limit; width > limit / 2; width -= step)
+    if (row % width == 0)
+      return width;
+  return limit;
 }
 
 } // namespace bitbyte::tile

@@ -29,7 +29,7 @@ public:
                                         llvm::StringRef anchor,
                                         llvm::ArrayRef<BufType> operands,
                                         llvm::ArrayRef<BufType> results,
-                                        int64_t programs);
+                                        int64_t programs, int64_t warps = 1);
 
   /// Ends the kernel and dispatches it before `at`. Kernels of equal text are
   /// made once. `inplace` has an entry per result, or is empty: none.
@@ -65,8 +65,20 @@ struct LinearAccess {
 std::optional<LinearAccess> linearAccess(mlir::AffineMap map,
                                          bb::GraphTensorType type);
 
-/// Programs that share `work` elements: 64 where each has enough to do.
-int64_t programsFor(int64_t items, int64_t elementsPerItem);
+/// Programs that share `items`: on a CPU 64 where each has enough to do, on a
+/// GPU many more.
+int64_t programsFor(const KernelTarget &target, int64_t items,
+                    int64_t elementsPerItem);
+/// Warps of a program on a GPU whose rows have `row` elements; 1 on a CPU.
+int64_t warpsFor(const KernelTarget &target, int64_t row);
+/// Neighbours that a GPU's lane holds: 16 bytes of the smallest float among
+/// `types`, less where `row` elements do not go round `warps` warps.
+int64_t vectorFor(const KernelTarget &target, mlir::TypeRange types,
+                  int64_t row, int64_t warps);
+/// Columns of a tile along a row of `row` elements, of which a lane holds at
+/// most `most`; a multiple of the lanes that wastes little.
+int64_t tileWidth(const KernelTarget &target, int64_t row, int64_t most,
+                  int64_t warps, int64_t vector);
 
 mlir::LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op);
 mlir::LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op);
@@ -75,6 +87,10 @@ mlir::LogicalResult scheduleAttention(ScheduleContext &context,
                                       bb::AttentionOp op);
 mlir::LogicalResult scheduleAttentionGrad(ScheduleContext &context,
                                           bb::AttentionGradOp op);
+mlir::LogicalResult scheduleGpuAttention(ScheduleContext &context,
+                                         bb::AttentionOp op);
+mlir::LogicalResult scheduleGpuAttentionGrad(ScheduleContext &context,
+                                             bb::AttentionGradOp op);
 mlir::LogicalResult scheduleScatterAdd(ScheduleContext &context,
                                        bb::ScatterAddOp op);
 mlir::LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op);

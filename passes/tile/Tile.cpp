@@ -20,7 +20,8 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
     std::optional<KernelTarget> target = KernelTarget::named(targetName);
     if (!target) {
       getOperation().emitError() << "no target is called '" << targetName
-                                 << "'; there are cpu-v3, cpu-v4, cpu-v4bf16";
+                                 << "'; there are cpu-v3, cpu-v4, cpu-v4bf16, "
+                                    "cuda";
       return signalPassFailure();
     }
     ScheduleContext context(getOperation(), *target);
@@ -45,9 +46,13 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
           return o.anchor() ? scheduleMatmul(context, o)
                             : scheduleRegion(context, o);
         })
-        .Case([&](bb::AttentionOp o) { return scheduleAttention(context, o); })
+        .Case([&](bb::AttentionOp o) {
+          return context.target.isGpu ? scheduleGpuAttention(context, o)
+                                      : scheduleAttention(context, o);
+        })
         .Case([&](bb::AttentionGradOp o) {
-          return scheduleAttentionGrad(context, o);
+          return context.target.isGpu ? scheduleGpuAttentionGrad(context, o)
+                                      : scheduleAttentionGrad(context, o);
         })
         .Case(
             [&](bb::ScatterAddOp o) { return scheduleScatterAdd(context, o); })

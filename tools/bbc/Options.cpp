@@ -52,7 +52,7 @@ cl::list<std::string>
     targets("targets", cl::value_desc("list"), cl::CommaSeparated,
             cl::cat(outputGroup),
             cl::desc("Of cpu (this machine's level), cpu-v3, cpu-v4, "
-                     "cpu-v4bf16 (default cpu)"));
+                     "cpu-v4bf16, cuda (default cpu)"));
 cl::list<std::string>
     programs("programs", cl::value_desc("list"), cl::CommaSeparated,
              cl::cat(outputGroup),
@@ -124,11 +124,9 @@ std::optional<std::pair<std::string, std::string>> nameValue(StringRef option,
 
 /// Fills `result` with the names of variants, each once; false if one is wrong.
 bool resolveTargets(std::vector<std::string> &result) {
-  constexpr StringRef known[] = {"cpu-v3", "cpu-v4", "cpu-v4bf16"};
+  constexpr StringRef known[] = {"cpu-v3", "cpu-v4", "cpu-v4bf16", "cuda"};
   std::vector<std::string> asked(targets.begin(), targets.end());
   if (asked.empty()) {
-    WithColor::note(errs(), "bbc") << "this build has no cuda lowering: the "
-                                      "artifact is for --targets cpu\n";
     asked.push_back("cpu");
   }
   for (std::string name : asked) {
@@ -138,13 +136,9 @@ bool resolveTargets(std::vector<std::string> &result) {
       return usage("this machine is below x86-64-v3: name a target, as in "
                    "--targets cpu-v3"),
              false;
-    if (name == "cuda")
-      return usage("--targets cuda: this build has no cuda lowering; it has "
-                   "cpu, cpu-v3, cpu-v4, cpu-v4bf16"),
-             false;
     if (!is_contained(known, name))
       return usage("--targets: no target '" + name +
-                   "'; there are cpu, cpu-v3, cpu-v4, cpu-v4bf16"),
+                   "'; there are cpu, cpu-v3, cpu-v4, cpu-v4bf16, cuda"),
              false;
     if (!is_contained(result, name))
       result.push_back(name);
@@ -168,9 +162,10 @@ std::variant<CompileOptions, int> bitbyte::bb::parseCommandLine(int argc,
                                                                 char **argv) {
   cl::opt<std::string> &stopOption = stopAfterOption();
   stopOption.addCategory(lookGroup);
-  stopOption.setDescription("Print the IR after a phase to -o (default stdout): "
-                            "instantiate, quantize, differentiate, "
-                            "incrementalize, fuse, tile, plan, lower");
+  stopOption.setDescription(
+      "Print the IR after a phase to -o (default stdout): "
+      "instantiate, quantize, differentiate, "
+      "incrementalize, fuse, tile, plan, lower");
   cl::HideUnrelatedOptions({&modelGroup, &outputGroup, &lookGroup});
   cl::SetVersionPrinter(
       [](raw_ostream &out) { out << "bbc " BITBYTE_VERSION "\n"; });

@@ -105,7 +105,7 @@ tile.kernel @ring(%x: !tile.buf<100x64xbf16, global>)
   %n = arith.constant 36 : index
   %k = arith.constant 32 : index
   %a = tile.alloc : !tile.buf<64x32xbf16, scratch, #stage>
-  // CHECK: tile.copy_async %{{.*}}[%{{.*}}, %{{.*}}] bounds [%{{.*}}, %{{.*}}] to %{{.*}} : <100x64xbf16, global> -> <64x32xbf16, scratch, #{{.*}}>
+  // CHECK: tile.copy_async %{{.*}}[%{{.*}}, %{{.*}}] bounds[%{{.*}}, %{{.*}}] to %{{.*}} : <100x64xbf16, global> -> <64x32xbf16, scratch, #{{.*}}>
   tile.copy_async %x[%c0, %k] bounds [%n, %k] to %a
       : !tile.buf<100x64xbf16, global> -> !tile.buf<64x32xbf16, scratch, #stage>
   // CHECK: tile.commit

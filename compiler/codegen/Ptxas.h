@@ -1,0 +1,27 @@
+//===- Ptxas.h - NVIDIA's assembler, where there is one -------------------===//
+#pragma once
+
+#include "llvm/Support/Error.h"
+
+#include <optional>
+#include <string>
+
+namespace bitbyte::codegen {
+
+/// The path of `ptxas`: on PATH, in CUDA_HOME/bin, or in /usr/local/cuda/bin.
+std::optional<std::string> findPtxas();
+
+/// What ptxas says of a module with one kernel.
+struct Assembled {
+  std::string cubin;
+  int64_t registers = 0;  ///< of a thread
+  int64_t spillBytes = 0; ///< stores and loads
+  int64_t stackBytes = 0;
+  int64_t sharedBytes = 0; ///< static ones: scratch is dynamic
+};
+
+/// Assembles PTX for a machine ("sm_80").
+llvm::Expected<Assembled> assemble(const std::string &ptxas,
+                                   llvm::StringRef ptx, llvm::StringRef arch);
+
+} // namespace bitbyte::codegen

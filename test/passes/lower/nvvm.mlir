@@ -1,0 +1,117 @@
+// RUN: bb-opt %s --tile-to-nvvm | FileCheck %s
+
+#row = #tile.dist<reg [4 d0:1], lane [32 d0:4]>
+!row = !tile.reg<128xf32, #row>
+#wide = #tile.dist<reg [8 d0:1], lane [32 d0:8], warp [4 d0:256]>
+!wide = !tile.reg<1024xf32, #wide>
+!sum = !tile.reg<f32, #tile.dist<reg [], lane [32 rep], warp [4 rep]>>
+
+// All programs have one name for their shared memory.
+// CHECK:       llvm.mlir.global external @scratch() {addr_space = 3 : i32, alignment = 1024 : i64} : !llvm.array<0 x i8>
+
+// Buffers are pointers to global memory; four neighbours of a lane are one
+// access of 16 bytes; the program's number is the block's.
+// CHECK-LABEL: llvm.func ptx_kernelcc @whole(
+// CHECK-SAME:    %[[X:[^:]*]]: !llvm.ptr<1> {llvm.align = 64 : i64}, %[[Y:[^:]*]]: !llvm.ptr<1>
+// CHECK-SAME:    passthrough = {{\[\[}}"nvvm.reqntid", "32"]], tile.scratch_bytes = 0 : i64, tile.threads = 32 : i64
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.read.ptx.sreg.ctaid.x"
+// CHECK:       llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
+// CHECK-COUNT-4: llvm.fmul {{.*}} : f32
+// CHECK:       llvm.store {{.*}} {alignment = 16 : i64} : vector<4xf32>, !llvm.ptr<1>
+// CHECK:       llvm.return
+tile.kernel @whole(%x: !tile.buf<512xf32, global>, %y: !tile.buf<512xf32, global>)
+    attributes {programs = 4 : i64, warps = 1 : i64} {
+  %p = tile.program_id
+  %c128 = arith.constant 128 : index
+  %at = arith.muli %p, %c128 : index
+  %v = tile.load %x[%at] : !tile.buf<512xf32, global> -> !row
+  %w = tile.map (%v) : (!row) -> !row {
+  ^bb0(%a: f32):
+    %r = arith.mulf %a, %a fastmath<contract> : f32
+    tile.yield %r : f32
+  }
+  tile.store %w, %y[%at] : !row -> !tile.buf<512xf32, global>
+  tile.return
+}
+
+// An offset that may be odd forbids wide accesses.
+// CHECK-LABEL: llvm.func ptx_kernelcc @unaligned
+// CHECK-COUNT-4: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
+// CHECK-NOT:   vector<
+tile.kernel @unaligned(%x: !tile.buf<512xf32, global>, %y: !tile.buf<512xf32, global>)
+    attributes {programs = 4 : i64} {
+  %p = tile.program_id
+  %v = tile.load %x[%p] : !tile.buf<512xf32, global> -> !row
+  tile.store %v, %y[%p] : !row -> !tile.buf<512xf32, global>
+  tile.return
+}
+
+// A bound that no access straddles: one condition for four elements, a load of
+// the first element instead of an absent one, a branch around the store.
+// CHECK-LABEL: llvm.func ptx_kernelcc @cut
+// CHECK:       %[[HERE:.*]] = llvm.icmp "slt"
+// CHECK:       %[[PLACE:.*]] = llvm.select %[[HERE]], %{{.*}}, %arg0 : i1, !llvm.ptr<1>
+// CHECK:       llvm.load %[[PLACE]] {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
+// CHECK:       llvm.select %[[HERE]]
+// CHECK:       llvm.cond_br
+// CHECK:       llvm.store {{.*}} : vector<4xf32>
+tile.kernel @cut(%x: !tile.buf<100xf32, global>, %y: !tile.buf<100xf32, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %c100 = arith.constant 100 : index
+  %v = tile.load %x[%c0] bounds [%c100] : !tile.buf<100xf32, global> -> !row
+  tile.store %v, %y[%c0] bounds [%c100] : !row -> !tile.buf<100xf32, global>
+  tile.return
+}
+
+// Registers, then five exchanges between lanes, then shared memory between two
+// barriers; one thread writes what all hold.
+// CHECK-LABEL: llvm.func ptx_kernelcc @reduce
+// CHECK-SAME:    "nvvm.reqntid", "128"
+// CHECK-SAME:    tile.scratch_bytes = 16 : i64, tile.threads = 128 : i64
+// CHECK-COUNT-2: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
+// CHECK-COUNT-7: llvm.fadd
+// CHECK-COUNT-5: llvm.call_intrinsic "llvm.nvvm.shfl.sync.bfly.f32"
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.all"
+// CHECK:       llvm.store %{{.*}} : f32, !llvm.ptr<3>
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.all"
+// CHECK-COUNT-4: llvm.load %{{.*}} : !llvm.ptr<3> -> f32
+// CHECK:       llvm.cond_br
+// CHECK:       llvm.store %{{.*}} : f32, !llvm.ptr<1>
+tile.kernel @reduce(%x: !tile.buf<1024xf32, global>, %y: !tile.buf<1xf32, global>)
+    attributes {programs = 1 : i64, warps = 4 : i64} {
+  %c0 = arith.constant 0 : index
+  %v = tile.load %x[%c0] : !tile.buf<1024xf32, global> -> !wide
+  %s = tile.reduce add, %v axis 0 : !wide -> !sum
+  tile.store %s, %y[%c0] : !sum -> !tile.buf<1xf32, global>
+  tile.return
+}
+
+// bf16 is rounded as a vector, by the hardware.
+// CHECK-LABEL: llvm.func ptx_kernelcc @bf16
+// CHECK:       llvm.load %{{.*}} {alignment = 8 : i64} : !llvm.ptr<1> -> vector<4xi16>
+// CHECK:       llvm.fptrunc %{{.*}} : vector<4xf32> to vector<4xbf16>
+// CHECK:       llvm.store {{.*}} {alignment = 8 : i64} : vector<4xi16>, !llvm.ptr<1>
+tile.kernel @bf16(%x: !tile.buf<128xbf16, global>, %y: !tile.buf<128xbf16, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %v = tile.load %x[%c0] : !tile.buf<128xbf16, global> -> !row
+  tile.store %v, %y[%c0] : !row -> !tile.buf<128xbf16, global>
+  tile.return
+}
+
+// A gather reads element by element; a scalar is stored by the first thread.
+// CHECK-LABEL: llvm.func ptx_kernelcc @gather
+// CHECK-COUNT-4: llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
+// CHECK:       llvm.icmp "eq"
+// CHECK:       llvm.store %{{.*}} : i32, !llvm.ptr<1>
+tile.kernel @gather(%x: !tile.buf<300xf32, global>, %y: !tile.buf<128xf32, global>,
+                    %n: !tile.buf<1xi32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %i = tile.iota axis 0 : !tile.reg<128xi32, #row>
+  %v = tile.gather %x[%i] : !tile.buf<300xf32, global>, !tile.reg<128xi32, #row> -> !row
+  tile.store %v, %y[%c0] : !row -> !tile.buf<128xf32, global>
+  %one = arith.constant 1 : i32
+  tile.store_scalar %one, %n[%c0] : i32 -> !tile.buf<1xi32, global>
+  tile.return
+}
