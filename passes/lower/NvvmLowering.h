@@ -38,6 +38,10 @@ private:
   void barrier();
   /// `body` where `condition` holds; null: always.
   void when(mlir::Value condition, llvm::function_ref<void()> body);
+  /// What `body` gives where `condition` holds, else zeros: what does not exist
+  /// is not read, since another program may be writing there.
+  Registers valuesWhen(mlir::Value condition, mlir::TypeRange types,
+                       llvm::function_ref<Registers()> body);
 
   //===-- NvvmMemory.cpp
   //---------------------------------------------------===//
@@ -54,6 +58,8 @@ private:
   struct Runs {
     llvm::SmallVector<Run> list;
     int64_t length; ///< registers of each
+    /// Neighbours under one condition, which share a branch.
+    llvm::SmallVector<std::pair<const Run *, const Run *>> groups() const;
   };
   Runs runsOf(mlir::Value buffer, mlir::ValueRange offsets, RegType tile,
               mlir::ValueRange bounds);
@@ -61,9 +67,12 @@ private:
   /// absent as one.
   bool isRun(int64_t length, BufType buffer, int64_t alignment,
              const Distribution &tile, mlir::ValueRange bounds);
-  /// A condition on the tile's element `coordinate`, for this thread.
+  /// Conditions of one op, by the axes and coordinates that they compare.
+  using Masks = std::map<std::vector<int64_t>, mlir::Value>;
+  /// Whether this thread's element of the register at `coordinate` exists;
+  /// null: it does. `none`: no thread's does.
   mlir::Value presence(const Distribution &tile, const Coordinate &coordinate,
-                       int64_t length, mlir::ValueRange bounds, bool &none);
+                       mlir::ValueRange bounds, Masks &masks, bool &none);
   /// The place of this thread's part of a tile.
   mlir::Value threadPlace(mlir::Value buffer, mlir::ValueRange offsets,
                           const Distribution &tile);
@@ -71,8 +80,6 @@ private:
   int64_t alignmentOf(mlir::Value buffer);
   /// The largest power of two that surely divides an index.
   int64_t divisorOf(mlir::Value index);
-  /// The buffer that a view is of.
-  mlir::Value rootOf(mlir::Value buffer);
 
   //===-- NvvmTiles.cpp
   //----------------------------------------------------===//

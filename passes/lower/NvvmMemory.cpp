@@ -65,12 +65,6 @@ int64_t NvvmLowering::alignmentOf(Value buffer) {
   return alignment;
 }
 
-Value NvvmLowering::rootOf(Value buffer) {
-  while (auto view = buffer.getDefiningOp<ViewOp>())
-    buffer = view.getSource();
-  return buffer;
-}
-
 //===-- Runs
 //---------------------------------------------------------------===//
 
@@ -114,26 +108,33 @@ bool NvvmLowering::isRun(int64_t length, BufType buffer, int64_t alignment,
 }
 
 Value NvvmLowering::presence(const Distribution &tile,
-                             const Coordinate &coordinate, int64_t length,
-                             ValueRange bounds, bool &none) {
-  Value mask;
+                             const Coordinate &coordinate, ValueRange bounds,
+                             Masks &masks, bool &none) {
   none = false;
+  std::vector<int64_t> asked; // axes and coordinates that need a comparison
   for (auto [axis, bound] : llvm::enumerate(bounds)) {
     int64_t at = coordinate[axis];
     std::optional<int64_t> known = getConstantIntValue(bound);
     if (known && *known <= at)
       none = true;
     // A run is whole or absent, so its first element speaks for it.
-    if (known && *known > at + largestThreadCoordinate(tile, axis))
-      continue;
-    Value own =
-        emit.add(threadCoordinate(tile, axis), at ? emit.index(at) : Value());
+    if (!known || *known <= at + largestThreadCoordinate(tile, axis))
+      asked.insert(asked.end(), {static_cast<int64_t>(axis), at});
+  }
+  auto [entry, fresh] = masks.try_emplace(asked);
+  if (!fresh)
+    return entry->second;
+  Value mask;
+  for (size_t i = 0; i < asked.size(); i += 2) {
+    Value own = emit.add(threadCoordinate(tile, asked[i]),
+                         asked[i + 1] ? emit.index(asked[i + 1]) : Value());
     if (!own)
       own = emit.index(0);
-    Value here = emit.icmp(LLVM::ICmpPredicate::slt, own, lowered[bound][0]);
+    Value here =
+        emit.icmp(LLVM::ICmpPredicate::slt, own, lowered[bounds[asked[i]]][0]);
     mask = mask ? emit.bitAnd(mask, here) : here;
   }
-  return mask;
+  return entry->second = mask;
 }
 
 NvvmLowering::Runs NvvmLowering::runsOf(Value buffer, ValueRange offsets,
@@ -158,22 +159,28 @@ NvvmLowering::Runs NvvmLowering::runsOf(Value buffer, ValueRange offsets,
   runs.length = std::max<int64_t>(1, target.accessBytes / bytes);
   while (!isRun(runs.length, memory, alignment, tile, bounds))
     runs.length /= 2;
-  std::map<std::vector<int64_t>, std::pair<Value, bool>> seen;
+  Masks masks;
   for (int64_t first = 0; first < tile.registers(); first += runs.length) {
     Run run{first, false, {}};
-    if (!bounds.empty()) {
-      Coordinate at = tile.registerCoordinate(first);
-      auto [entry, fresh] = seen.try_emplace({at.begin(), at.end()});
-      if (fresh) {
-        bool none;
-        Value mask = presence(tile, at, runs.length, bounds, none);
-        entry->second = {mask, none};
-      }
-      std::tie(run.mask, run.none) = entry->second;
-    }
+    run.mask =
+        presence(tile, tile.registerCoordinate(first), bounds, masks, run.none);
     runs.list.push_back(run);
   }
   return runs;
+}
+
+SmallVector<std::pair<const NvvmLowering::Run *, const NvvmLowering::Run *>>
+NvvmLowering::Runs::groups() const {
+  SmallVector<std::pair<const Run *, const Run *>> result;
+  for (const Run *first = list.begin(); first != list.end();) {
+    const Run *last = std::next(first);
+    while (last != list.end() && last->mask == first->mask &&
+           last->none == first->none)
+      ++last;
+    result.push_back({first, last});
+    first = last;
+  }
+  return result;
 }
 
 Value NvvmLowering::threadPlace(Value buffer, ValueRange offsets,
@@ -212,41 +219,27 @@ LogicalResult NvvmLowering::lower(LoadOp op) {
   Value base = threadPlace(op.getSource(), op.getOffsets(), tile);
   Type memory = memoryScalar(buffer.getElementType());
   Type access = vectorOf(memory, runs.length > 1 ? runs.length : 0);
-  bool isGlobal = buffer.getSpace() == Space::Global;
+  auto read = [&](const Run &run) {
+    Value place = emit.move(
+        base, {}, fixedOffset(buffer, tile.registerCoordinate(run.first)),
+        bytes);
+    return emit.load(access, place, runs.length * bytes);
+  };
   Registers result(tile.registers());
-  for (const Run &run : runs.list) {
-    Value bits;
-    if (run.none) {
-      bits = emit.zero(access);
-    } else {
-      Value place = emit.move(
-          base, {}, fixedOffset(buffer, tile.registerCoordinate(run.first)),
-          bytes);
-      if (!run.mask) {
-        bits = emit.load(access, place, runs.length * bytes);
-      } else if (isGlobal) {
-        // What is absent reads the buffer's first element instead: no branch,
-        // and loads stay together. A vector's worth may be too much to read.
-        if (cast<BufType>(rootOf(op.getSource()).getType()).getNumElements() >=
-            runs.length) {
-          place =
-              emit.select(run.mask, place, lowered[rootOf(op.getSource())][0]);
-          bits = emit.load(access, place, runs.length * bytes);
-          bits = emit.select(run.mask, bits, emit.zero(access));
-        }
-      }
-      if (!bits) {
-        Block *then = addBlock({}), *join = addBlock(access);
-        jumpIf(run.mask, then, {}, join, emit.zero(access));
-        emit.builder.setInsertionPointToEnd(then);
-        jump(join, emit.load(access, place, runs.length * bytes));
-        emit.builder.setInsertionPointToEnd(join);
-        bits = join->getArgument(0);
-      }
+  for (auto [first, last] : runs.groups()) {
+    ArrayRef<Run> group(first, last);
+    Registers bits;
+    if (first->none)
+      bits.assign(group.size(), emit.zero(access));
+    else
+      bits =
+          valuesWhen(first->mask, SmallVector<Type>(group.size(), access),
+                     [&] { return Registers(llvm::map_range(group, read)); });
+    for (auto [run, value] : llvm::zip_equal(group, bits)) {
+      Value wide = widen(buffer.getElementType(), type.getElementType(), value);
+      for (int64_t i = 0; i < runs.length; ++i)
+        result[run.first + i] = runs.length > 1 ? emit.extract(wide, i) : wide;
     }
-    Value wide = widen(buffer.getElementType(), type.getElementType(), bits);
-    for (int64_t i = 0; i < runs.length; ++i)
-      result[run.first + i] = runs.length > 1 ? emit.extract(wide, i) : wide;
   }
   lowered[op] = std::move(result);
   return success();
@@ -281,21 +274,15 @@ LogicalResult NvvmLowering::lower(StoreOp op) {
         bytes);
     emit.store(value, place, runs.length * bytes);
   };
-  // Runs under one condition share a branch.
-  for (auto first = runs.list.begin(), end = runs.list.end(); first != end;) {
-    auto last = std::next(first);
-    while (last != end && last->mask == first->mask &&
-           last->none == first->none)
-      ++last;
+  for (auto [first, last] : runs.groups()) {
     Value condition = first->mask;
     if (writer)
       condition = condition ? emit.bitAnd(condition, writer) : writer;
     if (!first->none)
       when(condition, [&] {
-        for (auto run = first; run != last; ++run)
-          write(*run);
+        for (const Run &run : ArrayRef<Run>(first, last))
+          write(run);
       });
-    first = last;
   }
   return success();
 }
@@ -320,6 +307,7 @@ LogicalResult NvvmLowering::lower(GatherOp op) {
   Type memory = memoryScalar(buffer.getElementType());
   SmallVector<int64_t> strides = buffer.getStrides();
   Value base = lowered[op.getSource()][0];
+  Masks masks;
   Registers result;
   for (int64_t index = 0; index < tile.registers(); ++index) {
     Value offset;
@@ -329,19 +317,12 @@ LogicalResult NvvmLowering::lower(GatherOp op) {
     if (!offset)
       offset = emit.index(0);
     bool none;
-    Value mask =
-        presence(tile, tile.registerCoordinate(index), 1, op.getBounds(), none);
-    Value bits;
-    if (none) {
-      bits = emit.zero(memory);
-    } else {
-      // Absent elements read the first one, and are then dropped.
-      if (mask)
-        offset = emit.select(mask, offset, emit.index(0));
-      bits = emit.load(memory, emit.move(base, offset, 0, bytes), bytes);
-      if (mask)
-        bits = emit.select(mask, bits, emit.zero(memory));
-    }
+    Value mask = presence(tile, tile.registerCoordinate(index), op.getBounds(),
+                          masks, none);
+    Value bits = none ? emit.zero(memory) : valuesWhen(mask, memory, [&] {
+      return Registers{
+          emit.load(memory, emit.move(base, offset, 0, bytes), bytes)};
+    })[0];
     result.push_back(
         widen(buffer.getElementType(), type.getElementType(), bits));
   }

@@ -202,6 +202,21 @@ void NvvmLowering::when(Value condition, function_ref<void()> body) {
   emit.builder.setInsertionPointToEnd(after);
 }
 
+Registers NvvmLowering::valuesWhen(Value condition, TypeRange types,
+                                   function_ref<Registers()> body) {
+  if (!condition)
+    return body();
+  Registers zeros;
+  for (Type type : types)
+    zeros.push_back(emit.zero(type));
+  Block *then = addBlock({}), *join = addBlock(types);
+  jumpIf(condition, then, {}, join, zeros);
+  emit.builder.setInsertionPointToEnd(then);
+  jump(join, body());
+  emit.builder.setInsertionPointToEnd(join);
+  return Registers(ValueRange(join->getArguments()));
+}
+
 //===-- The pass
 //-----------------------------------------------------------===//
 

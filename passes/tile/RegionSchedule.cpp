@@ -133,7 +133,8 @@ private:
   /// lanes and loops over all that is summed.
   bool sumsStayInLanes(int64_t rows) {
     return context.target.isGpu &&
-           (reduces.size() > 1 || rows * region.sizes[*lane] >= 64 * 128) &&
+           (reduces.size() > 1 || region.outputs.size() > 1 ||
+            rows * region.sizes[*lane] >= 64 * 128) &&
            llvm::all_of(region.outputs,
                         [&](const LinearAccess &a) {
                           return a.coefficients[*lane] != 0;

@@ -46,13 +46,14 @@ tile.kernel @unaligned(%x: !tile.buf<512xf32, global>, %y: !tile.buf<512xf32, gl
   tile.return
 }
 
-// A bound that no access straddles: one condition for four elements, a load of
-// the first element instead of an absent one, a branch around the store.
+// A bound that no access straddles: one condition for four elements. What does
+// not exist is neither read nor written.
 // CHECK-LABEL: llvm.func ptx_kernelcc @cut
 // CHECK:       %[[HERE:.*]] = llvm.icmp "slt"
-// CHECK:       %[[PLACE:.*]] = llvm.select %[[HERE]], %{{.*}}, %arg0 : i1, !llvm.ptr<1>
-// CHECK:       llvm.load %[[PLACE]] {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
-// CHECK:       llvm.select %[[HERE]]
+// CHECK:       llvm.cond_br %[[HERE]], ^[[READ:.*]], ^[[JOIN:.*]](%{{.*}} : vector<4xf32>)
+// CHECK:       ^[[READ]]:
+// CHECK:       %[[V:.*]] = llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
+// CHECK:       llvm.br ^[[JOIN]](%[[V]] : vector<4xf32>)
 // CHECK:       llvm.cond_br
 // CHECK:       llvm.store {{.*}} : vector<4xf32>
 tile.kernel @cut(%x: !tile.buf<100xf32, global>, %y: !tile.buf<100xf32, global>)
