@@ -1,10 +1,11 @@
 //===- Matmul.cpp - Contractions as panels and micro-tiles ----------------===//
 //
 // C[m, n] = sum over k of A[m, k] B[k, n], then the region's epilogue on the
-// accumulators. B is packed by panels of the micro-tile's columns; A is read
-// where it lies if its rows are contiguous, else packed too. A program owns a
-// block of rows (of about L2's size) and walks panels outside, rows inside, so
-// that a panel stays in L1. Nothing is split along k: one task owns an element.
+// accumulators. B is packed by panels of the micro-tile's columns, A too if its
+// rows are not contiguous. A program owns a block of rows (of about L2's size),
+// widens those of a 16-bit A into its scratch, and walks panels outside, rows
+// inside, so that a panel stays in L1. Nothing is split along k: one task owns
+// an element.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/Panels.h"
@@ -17,6 +18,10 @@ using namespace mlir;
 namespace bitbyte::tile {
 
 namespace {
+/// Panels that make a widened copy of A's rows pay. Widening each element where
+/// it is broadcast takes more instructions than the products.
+constexpr int64_t stagedFrom = 4;
+
 class MatmulScheduler {
 public:
   MatmulScheduler(ScheduleContext &context, Region region)
@@ -154,6 +159,9 @@ public:
           i1 = k.min(k.index(wholeRows), k.add(i0, blockRows));
     Value j0 = k.mul(columnBlock, blockPanels),
           j1 = k.min(k.index(panels), k.add(j0, blockPanels));
+    bool widens = !cast<bb::GraphTensorType>(a.getType()).getElement().isF32();
+    if (direct && widens && blockPanels >= stagedFrom)
+      stageRows(k.mul(i0, microRows), blockRows * microRows);
     int64_t wholePanels = columns / microColumns;
     Value lastRows =
         rows % microRows ? equal(k, rowBlock, rowBlocks - 1) : Value();
@@ -197,6 +205,25 @@ private:
                                            coefficient(input, columnDim)}));
   }
 
+  /// Copies the program's rows of A, from `first`, into scratch: rows there are
+  /// f32, and lie a cache line apart from a power of two.
+  void stageRows(Value first, int64_t count) {
+    KernelBuilder &k = *made;
+    stagedFirst = first;
+    int64_t chunk = 4 * context.target.lanes, whole = depth - depth % chunk;
+    staged = k.alloc({count, int64_t(llvm::alignTo(depth, 16)) + 16}, k.f32());
+    RegType row = k.row(chunk, k.f32());
+    k.loop(first, k.min(k.index(rows), k.add(first, count)), 1, [&](Value m) {
+      auto copy = [&](Value d, ValueRange bounds) {
+        k.store(k.load(row, k.arg(0), {m, d}, bounds), staged,
+                {k.sub(m, first), d}, bounds);
+      };
+      k.loop(0, whole, chunk, [&](Value d) { copy(d, {}); });
+      if (whole < depth)
+        copy(k.index(whole), {k.index(depth - whole)});
+    });
+  }
+
   /// One micro-tile: `count` rows from `m`, panel `j`.
   void tile(Value m, int64_t count, Value j, bool ragged) {
     KernelBuilder &k = *made;
@@ -211,8 +238,9 @@ private:
                  {depth, count}, ArrayRef<int64_t>{0});
       sum = k.mma(a, b, k.full(type, 0.0), /*transposeA=*/true);
     } else {
-      Value a =
-          k.view(k.arg(0), {m, zero}, {count, depth}, ArrayRef<int64_t>{});
+      Value a = k.view(staged ? staged : k.arg(0),
+                       {staged ? k.sub(m, stagedFirst) : m, zero},
+                       {count, depth}, ArrayRef<int64_t>{});
       sum = k.mma(a, b, k.full(type, 0.0));
     }
     Value n = k.mul(j, microColumns);
@@ -292,6 +320,7 @@ private:
   unsigned mDim = 0, nDim = 0, kDim = 0, lhs = 0, rhs = 0, firstOutput = 0;
   SmallVector<int64_t> argumentOf;
   Value rowScratch;
+  Value staged, stagedFirst; ///< The program's rows of A, and their first.
   int64_t rows = 0, columns = 0, depth = 0, microRows = 0, microColumns = 0,
           panels = 0;
   int64_t packWidth = 0; ///< 0: A is read where it lies

@@ -376,6 +376,10 @@ TEST(Schedules, ProductsAndAttentionInBf16) {
         " %dw = einsum %dy, %x as \"abo,abi->oi\" into f32\n"
         " return %s, %dx, %dw }",
         8e-3);
+  // Enough columns for a program to widen its rows first.
+  check("program @p(%x: bf16[1, 13, 37], %w: bf16[2056, 37]) -> "
+        "bf16[1, 13, 2056] { %y = linear %x, %w\n return %y }",
+        8e-3);
   check("program @p(%q: bf16[1, 20, 2, 16], %k: bf16[1, 20, 2, 16],"
         " %v: bf16[1, 20, 2, 16], %dy: bf16[1, 20, 2, 16]) -> "
         "bf16[1, 20, 2, 16], bf16[1, 20, 2, 16], bf16[1, 20, 2, 16] {"
