@@ -40,6 +40,7 @@ std::string manifestText(const RunState &state, json files) {
       {"evaluated", state.evaluated},
       {"metrics_bytes", state.metricsBytes},
       {"seconds", state.seconds},
+      {"elapsed", state.elapsed},
       {"identity", state.identity},
       {"artifact_hash", state.artifactHash},
       {"files", std::move(files)},
@@ -58,23 +59,35 @@ Result<RunState> readManifest(const std::string &path, json &files) {
   if (!hash.is_string() || hash.get<std::string>() != textHash(manifest.dump()))
     return fail(ErrorKind::BadInput, "{}: its hash does not fit its content",
                 path);
-  if (manifest.value("v", 0) != 1)
-    return fail(ErrorKind::BadInput, "{}: version {} is not 1", path,
-                manifest.value("v", 0));
-  // The hash fits, so the fields are as they were written.
-  RunState state;
-  state.step = manifest["step"];
-  state.cursor = manifest["data_cursor"];
-  state.seed = manifest["random"]["seed"];
-  state.skipped = manifest["skipped"];
-  state.skippedRow = manifest["skipped_in_a_row"];
-  state.evaluated = manifest["evaluated"];
-  state.metricsBytes = manifest["metrics_bytes"];
-  state.seconds = manifest["seconds"];
-  state.identity = manifest["identity"];
-  state.artifactHash = manifest["artifact_hash"];
-  files = manifest["files"];
-  return state;
+  try {
+    if (manifest.at("v") != 1)
+      return fail(ErrorKind::BadInput, "{}: version {} is not 1", path,
+                  manifest.at("v").dump());
+    RunState state;
+    state.step = manifest.at("step");
+    state.cursor = manifest.at("data_cursor");
+    state.seed = manifest.at("random").at("seed");
+    state.skipped = manifest.at("skipped");
+    state.skippedRow = manifest.at("skipped_in_a_row");
+    state.evaluated = manifest.at("evaluated");
+    state.metricsBytes = manifest.at("metrics_bytes");
+    state.seconds = manifest.at("seconds");
+    state.elapsed = manifest.value("elapsed", state.seconds);
+    state.identity = manifest.at("identity");
+    state.artifactHash = manifest.at("artifact_hash");
+    files = manifest.at("files");
+    (void)files.at(std::string(weightsName));
+    for (const auto &[name, entry] : files.items())
+      if ((name != weightsName && name != optimizerName) ||
+          !entry.at("bytes").is_number() || !entry.at("xxh3_128").is_string())
+        return fail(ErrorKind::BadInput, "{}: '{}' is no file of a checkpoint",
+                    path, name);
+    return state;
+  } catch (const json::exception &wrong) {
+    // The hash fits, so that some other program wrote it.
+    return fail(ErrorKind::BadInput, "{}: is no manifest of a run: {}", path,
+                wrong.what());
+  }
 }
 
 /// "step-12" -> 12; absent for other names.

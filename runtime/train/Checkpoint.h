@@ -28,8 +28,9 @@ struct RunState {
   int64_t skipped = 0;    ///< Steps with non-finite gradients so far,
   int64_t skippedRow = 0; ///< and at the end of them, in a row.
   bool evaluated = false; ///< The evaluation that is due after `step` is done.
-  uint64_t metricsBytes = 0;                   ///< Length of metrics.jsonl.
-  double seconds = 0;                          ///< Spent in steps.
+  uint64_t metricsBytes = 0; ///< Length of metrics.jsonl.
+  double seconds = 0;        ///< Spent in steps.
+  double elapsed = 0;        ///< Spent in all: what train.minutes counts.
   std::map<std::string, std::string> identity; ///< runIdentity
   std::string artifactHash;
 };

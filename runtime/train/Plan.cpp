@@ -8,6 +8,7 @@
 #include "runtime/train/Evaluate.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace bitbyte {
 
@@ -75,6 +76,17 @@ Result<RunConfig> defaultConfig(const Artifact &artifact) {
   config.eps = numbers.eps;
   config.weightDecay = numbers.weightDecay;
   config.clip = numbers.clip;
+  for (const auto &[key, text] : artifact.defaults)
+    if (key == "accumulate") {
+      auto [end, error] = std::from_chars(
+          text.data(), text.data() + text.size(), config.accumulate);
+      if (error != std::errc() || end != text.data() + text.size() ||
+          config.accumulate < 1)
+        return fail(ErrorKind::BadInput,
+                    "{}: the default '{}' of 'accumulate' is no whole number "
+                    "above 0",
+                    artifact.path, text);
+    }
   return config;
 }
 

@@ -34,7 +34,8 @@ std::span<const RunConfig::Key> RunConfig::keys() {
       {"train", "sample_bytes", &C::sampleBytes, 0, 1 << 20, freely,
        "bytes to generate for the report; 0: none"},
       {"train", "minutes", &C::minutes, 0, 1e9, freely,
-       "stop (saved) after this time; 0: no limit"},
+       "end (saved) when the run has taken this time, resumed parts together; "
+       "the schedule ends then too; 0: no limit"},
       {"optimizer",
        "schedule",
        &C::schedule,

@@ -28,4 +28,13 @@ double learningRate(const RunConfig &config, int64_t step) {
   return low + (lr - low) * (0.5 * (1 + cosine));
 }
 
+int64_t schedulePosition(const RunConfig &config, int64_t step,
+                         double seconds) {
+  if (config.minutes <= 0)
+    return step;
+  double share = std::clamp(seconds / (config.minutes * 60), 0.0, 1.0);
+  auto byTime = static_cast<int64_t>(share * static_cast<double>(config.steps));
+  return std::min(std::max(step, byTime), config.steps - 1);
+}
+
 } // namespace bitbyte

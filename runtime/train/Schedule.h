@@ -18,4 +18,11 @@ namespace bitbyte {
 /// `config` must be resolved.
 double learningRate(const RunConfig &config, int64_t step);
 
+/// Where in its schedule a run stands that has done `step` steps in `seconds`:
+/// `step`, or, in a run of limited minutes that will not get to its last step,
+/// the share of `steps` that is the share of time spent. So the rate falls to
+/// min_lr as the time runs out, whatever the machine's speed. From 0 to steps
+/// - 1.
+int64_t schedulePosition(const RunConfig &config, int64_t step, double seconds);
+
 } // namespace bitbyte

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 
 namespace bitbyte {
@@ -250,6 +251,12 @@ Result<void> TrainRun::report(const RunState &last, uint64_t parameters) {
   return writeFileAtomically(request.out + "/report.html", reportHtml(content));
 }
 
+double steadySeconds() {
+  return std::chrono::duration<double>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
 struct CloseFile {
   void operator()(FILE *file) const { fclose(file); }
 };
@@ -298,6 +305,7 @@ Result<void> TrainRun::run() {
                    .metrics = metrics,
                    .progress = progress,
                    .stop = request.stop,
+                   .clock = request.clock ? request.clock : steadySeconds,
                    .record = batches.get()},
                   state);
   BB_ASSIGN(TrainEnd end, trainer.run());

@@ -24,6 +24,8 @@ struct TrainRequest {
   std::string recordBatches; ///< File for u8 [steps, A x B, T + 1]; "": none.
 
   std::function<bool()> stop = {}; ///< Polled after each step.
+  /// Seconds since some moment; the machine's steady clock if there is none.
+  std::function<double()> clock = {};
 };
 
 /// Trains to the last step, or until `minutes` are over, and leaves a

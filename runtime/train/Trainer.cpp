@@ -6,18 +6,12 @@
 #include "runtime/train/Evaluate.h"
 #include "runtime/train/Schedule.h"
 
+#include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cmath>
 #include <numbers>
 
 namespace bitbyte {
-
-using Clock = std::chrono::steady_clock;
-
-static double secondsSince(Clock::time_point begin) {
-  return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 Result<void> Trainer::recordBatch(int64_t T) {
   if (!parts.record)
@@ -71,11 +65,12 @@ Result<void> Trainer::guard(bool ok, double loss) {
 }
 
 Result<void> Trainer::step() {
-  auto begin = Clock::now();
+  double start = parts.clock();
   const RunConfig &config = parts.config;
-  BB_ASSIGN(double loss, gradients(parts.plan.at(state.step)));
   StepNumbers numbers;
-  numbers.lr = learningRate(config, state.step);
+  numbers.lr =
+      learningRate(config, schedulePosition(config, state.step, elapsed()));
+  BB_ASSIGN(double loss, gradients(parts.plan.at(state.step)));
   numbers.beta1 = config.beta1;
   numbers.beta2 = config.beta2;
   numbers.eps = config.eps;
@@ -84,7 +79,8 @@ Result<void> Trainer::step() {
   BB_ASSIGN(StepResult result,
             runUpdate(parts.engine, numbers, state.step - state.skipped + 1));
   BB_TRY(guard(result.ok, loss));
-  double seconds = secondsSince(begin);
+  // A clock may stand still.
+  double seconds = std::max(parts.clock() - start, 1e-9);
   ++state.step;
   state.cursor += parts.plan.bytesPerStep;
   state.seconds += seconds;
@@ -141,13 +137,15 @@ Result<bool> Trainer::evaluateNow() {
 Result<void> Trainer::save() {
   BB_TRY(parts.metrics.flush());
   state.metricsBytes = parts.metrics.bytes();
+  state.elapsed = elapsed();
   BB_TRY(saveCheckpoint(parts.engine, parts.run, state, parts.config.keep));
   savedStep = state.step;
   return {};
 }
 
 Result<TrainEnd> Trainer::run() {
-  auto begin = Clock::now();
+  begin = parts.clock();
+  elapsedBefore = state.elapsed;
   TrainEnd end = TrainEnd::finished;
   if (state.step > 0)
     savedStep = state.step; // it was resumed from there
@@ -170,8 +168,7 @@ Result<TrainEnd> Trainer::run() {
       end = TrainEnd::stopped;
       break;
     }
-    if (parts.config.minutes > 0 &&
-        secondsSince(begin) >= parts.config.minutes * 60) {
+    if (parts.config.minutes > 0 && elapsed() >= parts.config.minutes * 60) {
       end = TrainEnd::timeOver;
       break;
     }

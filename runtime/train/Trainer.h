@@ -26,7 +26,8 @@ public:
     Metrics &metrics;
     Progress &progress;
     std::function<bool()> stop;
-    FILE *record = nullptr; ///< Batches go here; null: nowhere.
+    std::function<double()> clock; ///< Seconds since some moment.
+    FILE *record = nullptr;        ///< Batches go here; null: nowhere.
   };
 
   Trainer(Parts parts, RunState state)
@@ -49,10 +50,13 @@ private:
   bool evaluationDue() const;
   Result<void> save();
   bool stopped() const { return parts.stop && parts.stop(); }
+  /// Seconds of the run so far, those before it was resumed included.
+  double elapsed() const { return elapsedBefore + parts.clock() - begin; }
 
   Parts parts;
   RunState state;
   int64_t savedStep = -1;
+  double begin = 0, elapsedBefore = 0;
   double speed = 0; ///< Bytes per second, smoothed.
   std::vector<uint8_t> bytes, next;
 };

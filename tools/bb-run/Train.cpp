@@ -70,7 +70,7 @@ void addTrain(CLI::App &app, Action &action) {
       ->allow_extra_args(false);
   command->add_option("--steps", request.steps, "As --set train.steps=N");
   command->add_option("--minutes", request.minutes,
-                      "Stop, saved, after M minutes of this call");
+                      "As --set train.minutes=M: end, saved, after M minutes");
   command->add_option("--seed", request.seed, "As --set train.seed=N");
   command->add_flag("--resume", request.resume,
                     "Go on from the newest whole checkpoint of --out");

@@ -75,6 +75,19 @@ TEST_F(Generation, PromptsGoThroughPrefillAsFarAsTheyFill) {
                                       "after.1", "after.1", "after.1"));
 }
 
+TEST_F(Generation, PrefillBeginsAtWholeChunksOnly) {
+  // What prefill does at a place inside a chunk could straddle a block.
+  auto model = ByteModel::create(engine, /*cache=*/true);
+  ASSERT_TRUE(model) << model.error().message;
+  std::vector<uint8_t> bytes(17, 1);
+  ASSERT_TRUE((*model)->feed(std::span(bytes).first(3)));
+  ASSERT_TRUE((*model)->feed(std::span(bytes).first(10)));
+  EXPECT_EQ((*model)->position(), 13u);
+  EXPECT_THAT(engine.log,
+              ElementsAre("after.1", "after.1", "after.1", "after.1", "prefill",
+                          "prefill", "after.1"));
+}
+
 TEST_F(Generation, StopsWhenTheContextIsFull) {
   for (bool cache : {true, false}) {
     Output full = run(prompt(20), {.bytes = 100, .cache = cache});

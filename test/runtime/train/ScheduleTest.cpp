@@ -26,6 +26,17 @@ TEST(Schedule, WarmupRisesLinearlyToTheFullRate) {
   }
 }
 
+TEST(Schedule, TimeMovesARunThatWouldNotGetToItsEnd) {
+  RunConfig c = config("cosine");
+  EXPECT_EQ(schedulePosition(c, 7, 1e9), 7) << "no limit";
+  c.minutes = 2;
+  EXPECT_EQ(schedulePosition(c, 7, 0), 7);
+  EXPECT_EQ(schedulePosition(c, 7, 60), 500);
+  EXPECT_EQ(schedulePosition(c, 700, 60), 700) << "faster than the limit";
+  EXPECT_EQ(schedulePosition(c, 7, 120), 999);
+  EXPECT_EQ(schedulePosition(c, 7, 1e9), 999);
+}
+
 TEST(Schedule, CosineFollowsItsFormula) {
   RunConfig c = config("cosine");
   EXPECT_EQ(c.decaySteps, 900);

@@ -452,6 +452,51 @@ TEST_F(Training, TimeOverIsNoError) {
   EXPECT_TRUE(findCheckpoint(asked.out).newest);
 }
 
+TEST_F(Training, TheScheduleEndsWithTheTime) {
+  // A second for each update: 60 of the 1000 steps fit.
+  auto timed = [](TrainRequest &asked, FakeEngine &engine) {
+    asked.minutes = 1;
+    asked.assignments.push_back("optimizer.warmup=100");
+    asked.clock = [&engine] { return static_cast<double>(engine.updates); };
+  };
+  FakeEngine engine;
+  TrainRequest asked = request("run", 1000);
+  timed(asked, engine);
+  mustTrain(asked, engine);
+  EXPECT_EQ(engine.updates, 60);
+  std::vector<double> rates;
+  for (const json &line : metrics(asked.out))
+    if (line.contains("lr"))
+      rates.push_back(line["lr"]);
+  ASSERT_EQ(rates.size(), 60u);
+  double peak = *std::ranges::max_element(rates);
+  EXPECT_LT(rates[0], peak / 50);    // warmup, compressed too
+  EXPECT_EQ(rates[6], peak);         // at a tenth of the time, then it falls
+  EXPECT_LT(rates[59], peak * 0.11); // min_lr is lr / 10
+  EXPECT_GT(rates[59], peak * 0.1 - 1e-12);
+
+  // Stopped and resumed, it goes on where the time was.
+  FakeEngine first, second;
+  TrainRequest parts = request("parts", 1000);
+  timed(parts, first);
+  parts.stop = [&] { return first.updates == 33; };
+  EXPECT_EQ(errorOf(parts, first).kind, ErrorKind::Interrupted);
+  parts.stop = {};
+  parts.resume = true;
+  timed(parts, second);
+  mustTrain(parts, second);
+  EXPECT_EQ(second.updates, 27);
+  EXPECT_EQ(second.table, engine.table);
+  EXPECT_EQ(metrics(parts.out), metrics(asked.out));
+
+  // A finished run given more time has not come to its end.
+  FakeEngine third;
+  timed(parts, third);
+  parts.minutes = 2;
+  mustTrain(parts, third);
+  EXPECT_EQ(third.updates, 60);
+}
+
 TEST_F(Training, ADryRunWritesNothing) {
   FakeEngine engine;
   TrainRequest asked = request("run", 10);
