@@ -28,13 +28,15 @@ struct CompileOptions {
   std::vector<NameValues>
       shapes; ///< --shape: further values of the batch and stream names.
   std::string optimizer = "adamw";
-  bool nondeterministic = false;
+  NameValues defaults; ///< --default: numbers of a run, over the optimizer's.
   int64_t memoryBudget = 0; ///< In bytes; 0: none.
   ReportFormat report = ReportFormat::none;
   std::optional<Phase> stopAfter;
   std::string dumpPhases, dumpKernels; ///< Folders; empty: no dump.
   std::string cache;                   ///< Folder; empty: no cache.
   unsigned threads = 1;
+  std::optional<Phase> testFailure; ///< Fails at its end: for tests.
+  bool testCrash = false;           ///< Crashes instead.
 };
 
 } // namespace bitbyte::bb

@@ -3,6 +3,7 @@
 #include "compiler/pipeline/PhaseRunner.h"
 
 #include "compiler/artifact/ArtifactWriter.h"
+#include "compiler/pipeline/Reproducer.h"
 
 #include "mlir/Pass/PassRegistry.h"
 #include "llvm/Support/FileSystem.h"
@@ -36,33 +37,57 @@ LogicalResult PhaseRunner::run(Phase phase, ModuleOp module, StringRef variant,
 LogicalResult
 PhaseRunner::run(Phase phase, ModuleOp module, StringRef variant,
                  llvm::function_ref<void(OpPassManager &)> addPasses) {
-  // Up to incrementalize an error is about the spec; from fuse on it is ours.
-  bool isOurs = phase >= Phase::fuse;
-  std::string reproducer =
-      (options.output == "-" ? StringRef("bbc") : StringRef(options.output))
-          .str() +
-      ".reproducer.mlir";
   PassManager passes(module.getContext());
   addPasses(passes);
-  if (isOurs)
-    passes.enableCrashReproducerGeneration(reproducer);
-  if (failed(time(phase, [&] { return passes.run(module); }))) {
-    if (isOurs)
-      WithColor::note(errs(), "bbc")
-          << "repeat it with: bb-opt --run-reproducer " << reproducer << "\n";
+  if (options.testFailure == phase)
+    addFailure(passes);
+  OwningOpRef<ModuleOp> input = module.clone();
+  Ending ending = runPhase(phase, [&] { return passes.run(module); });
+  // Up to incrementalize an error is about the spec; from fuse on it is ours,
+  // and a crash always is.
+  if (ending == Ending::crashed ||
+      (ending == Ending::failed && phase >= Phase::fuse))
+    writeReproducer(options, phase, ending, *input, passes);
+  if (ending == Ending::crashed)
+    giveUp();
+  if (ending == Ending::failed)
     return failure();
-  }
   return options.dumpPhases.empty() ? success() : dump(phase, module, variant);
 }
 
-LogicalResult PhaseRunner::time(Phase phase,
-                                llvm::function_ref<LogicalResult()> work) {
+Ending PhaseRunner::runPhase(Phase phase,
+                             llvm::function_ref<LogicalResult()> work) {
   auto start = std::chrono::steady_clock::now();
-  LogicalResult result = work();
+  Ending ending = runGuarded(work);
   std::chrono::duration<double> spent =
       std::chrono::steady_clock::now() - start;
   seconds[int(phase)] += spent.count();
-  return result;
+  return ending;
+}
+
+LogicalResult PhaseRunner::lower(ModuleOp module, StringRef target,
+                                 llvm::function_ref<LogicalResult()> work) {
+  Ending ending = runPhase(Phase::lower, work);
+  if (ending == Ending::succeeded)
+    return success();
+  // Code is made kernel by kernel and of copies, so that the module is whole.
+  PassManager passes(module.getContext());
+  std::string text = target == "cuda"
+                         ? "tile-to-nvvm"
+                         : ("tile-to-x86{target=" + target + "}").str();
+  if (failed(parsePassPipeline(text, passes, errs())))
+    report_fatal_error(Twine("no such passes: ") + text);
+  writeReproducer(options, Phase::lower, ending, module, passes);
+  if (ending == Ending::crashed)
+    giveUp();
+  return failure();
+}
+
+void PhaseRunner::addFailure(OpPassManager &passes) const {
+  StringRef text =
+      options.testCrash ? "bb-test-failure{crash=true}" : "bb-test-failure";
+  if (failed(parsePassPipeline(text, passes, errs())))
+    report_fatal_error(Twine("no such passes: ") + text);
 }
 
 LogicalResult PhaseRunner::dump(Phase phase, ModuleOp module,

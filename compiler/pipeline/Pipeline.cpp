@@ -8,9 +8,11 @@
 #include "compiler/pipeline/RegisterPasses.h"
 #include "compiler/pipeline/Report.h"
 #include "compiler/pipeline/Variant.h"
+#include "dialects/bb/Nearest.h"
 
+#include "mlir/Parser/Parser.h"
+#include "llvm/ADT/MapVector.h"
 #include "llvm/Support/FileSystem.h"
-#include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/ThreadPool.h"
@@ -22,6 +24,19 @@ using namespace bitbyte;
 using namespace bitbyte::bb;
 
 namespace {
+
+std::string textOfValue(Attribute value) {
+  if (auto dim = dyn_cast_or_null<DimAttr>(value))
+    return dim.str();
+  if (auto text = dyn_cast_or_null<StringAttr>(value))
+    return text.str();
+  std::string text;
+  if (std::optional<double> number = value ? evaluate(value) : std::nullopt) {
+    raw_string_ostream out(text);
+    printExpr(out, Builder(value.getContext()).getF64FloatAttr(*number));
+  }
+  return text;
+}
 
 /// How often the whole way down is tried to fit a memory budget.
 constexpr int budgetAttempts = 6;
@@ -45,6 +60,9 @@ private:
   Outcome write(ModuleOp module);
 
   std::string optimizerFile() const;
+  /// The numbers that a run uses where its config says nothing: those of the
+  /// optimizer's block, then those of --default.
+  llvm::MapVector<StringRef, std::string> runDefaults();
   std::string sourceHash() const;
   bool asks(StringRef word) const { return is_contained(asked, word); }
   int64_t trainArena() const;
@@ -56,6 +74,7 @@ private:
   std::vector<std::string> asked; ///< Words of --programs, or its default.
   std::vector<std::string> bases; ///< Programs that serve them.
   std::vector<CompiledVariant> variants;
+  OwningOpRef<ModuleOp> optimizerModule;
 };
 
 Outcome Compilation::run() {
@@ -124,14 +143,10 @@ Outcome Compilation::chooseWords() {
   std::string wrong;
   bases = basesOf(asked, ofSpec, wrong);
   if (!wrong.empty()) {
-    std::vector<std::string> known = {"train", "eval", "generate", "gradients"};
-    known.insert(known.end(), ofSpec.begin(), ofSpec.end());
-    StringRef near = nearest(wrong, known);
-    WithColor::error(errs(), "bbc")
-        << "--programs: there is no '" << wrong << "'; "
-        << (near.empty() ? "there are " + join(known, ", ")
-                         : "did you mean '" + near.str() + "'?")
-        << "\n";
+    SmallVector<StringRef> known = {"train", "eval", "generate", "gradients"};
+    known.append(ofSpec.begin(), ofSpec.end());
+    WithColor::error(errs(), "bbc") << "--programs: there is no '" << wrong
+                                    << "'" << hintOrList(wrong, known) << "\n";
     return Outcome::usage;
   }
   for (auto [word, needs, has] : {std::tuple("train", "score", scores),
@@ -235,6 +250,20 @@ std::string Compilation::optimizerFile() const {
   return std::string(found);
 }
 
+llvm::MapVector<StringRef, std::string> Compilation::runDefaults() {
+  llvm::MapVector<StringRef, std::string> values;
+  ParserConfig config(&context);
+  optimizerModule = parseSourceFile<ModuleOp>(optimizerFile(), config);
+  if (optimizerModule)
+    for (auto block : optimizerModule->getOps<BlockOp>())
+      if (block.getSymName() == options.optimizer)
+        for (auto entry : block.getConfig().getAsRange<ConfigAttr>())
+          values[entry.getName()] = textOfValue(entry.getValue());
+  for (auto &[name, value] : options.defaults)
+    values[name] = value;
+  return values;
+}
+
 /// Of the spec, its imports and, where the artifact trains, the optimizer.
 std::string Compilation::sourceHash() const {
   if (asks("train"))
@@ -294,16 +323,6 @@ Outcome Compilation::stop(ModuleOp module) {
   return Outcome::done;
 }
 
-std::string textOfValue(Attribute value) {
-  if (auto dim = dyn_cast_or_null<DimAttr>(value))
-    return dim.str();
-  if (auto text = dyn_cast_or_null<StringAttr>(value))
-    return text.str();
-  if (std::optional<double> number = value ? evaluate(value) : std::nullopt)
-    return formatv("{0}", *number);
-  return "";
-}
-
 std::unique_ptr<fb::NameValueT> pairOf(StringRef name, StringRef value) {
   auto pair = std::make_unique<fb::NameValueT>();
   pair->name = name;
@@ -335,6 +354,9 @@ Outcome Compilation::write(ModuleOp module) {
   artifact.compute_type = options.computeType;
   artifact.source_hash = sourceHash();
   artifact.programs_asked = asked;
+  if (asks("train"))
+    for (auto &[name, value] : runDefaults())
+      artifact.defaults.push_back(pairOf(name, value));
   for (auto rule : model.getBody().getOps<ImportRuleOp>())
     artifact.import_rules.push_back(tableOf(rule));
   std::vector<VariantSegments> segments;

@@ -43,14 +43,3 @@ std::vector<std::string> bb::basesOf(ArrayRef<std::string> asked,
   }
   return bases;
 }
-
-StringRef bb::nearest(StringRef word, ArrayRef<std::string> names) {
-  StringRef best;
-  unsigned distance = unsigned(word.size()) / 2 + 1;
-  for (StringRef name : names)
-    if (unsigned d = word.edit_distance(name); d < distance) {
-      distance = d;
-      best = name;
-    }
-  return best;
-}

@@ -16,8 +16,4 @@ std::vector<std::string> basesOf(llvm::ArrayRef<std::string> asked,
                                  llvm::ArrayRef<std::string> ofSpec,
                                  std::string &wrong);
 
-/// The one of `names` that is nearest to `word`; empty if none is near.
-llvm::StringRef nearest(llvm::StringRef word,
-                        llvm::ArrayRef<std::string> names);
-
 } // namespace bitbyte::bb

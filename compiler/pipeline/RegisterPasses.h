@@ -1,6 +1,7 @@
 //===- RegisterPasses.h - Every dialect and phase, one line each ----------===//
 #pragma once
 
+#include "compiler/pipeline/TestFailure.h"
 #include "dialects/bb/BBOps.h"
 #include "dialects/plan/PlanDialect.h"
 #include "dialects/tile/TileOps.h"
@@ -11,8 +12,7 @@
 #include "passes/fuse/Fuse.h"
 #include "passes/incrementalize/Incrementalize.h"
 #include "passes/instantiate/Instantiate.h"
-#include "passes/lower/ToNvvm.h"
-#include "passes/lower/ToX86.h"
+#include "passes/lower/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/quantize/Quantize.h"
 #include "passes/tile/Tile.h"
@@ -32,6 +32,7 @@ inline void registerDialectsAndPasses(mlir::DialectRegistry &registry) {
   tile::registerToNvvmPass();
   tile::registerToX86Pass();
   plan::registerPlanPass();
+  bb::registerTestFailurePass();
 
   mlir::registerCanonicalizerPass();
   mlir::registerCSEPass();

@@ -121,7 +121,7 @@ FailureOr<CompiledVariant> bb::compileVariant(ModuleOp module, StringRef target,
   codegen::Options codegenOptions{target.str(), options.cache};
   std::vector<tile::KernelOp> kernels = usedKernels(module);
   FailureOr<codegen::Library> library = failure();
-  if (failed(runner.time(Phase::lower, [&]() -> LogicalResult {
+  if (failed(runner.lower(module, target, [&]() -> LogicalResult {
         library = codegen::compile(kernels, codegenOptions);
         return library;
       })))

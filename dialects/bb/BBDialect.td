@@ -21,6 +21,11 @@ def BB_Dialect : Dialect {
   let cppNamespace = "::bitbyte::bb";
   let useDefaultTypePrinterParser = 1;
   let useDefaultAttributePrinterParser = 1;
+  let extraClassDeclaration = [{
+    /// Of an op that is none of ours: an error that names the nearest one.
+    std::optional<ParseOpHook>
+    getParseOperationHook(::llvm::StringRef name) const override;
+  }];
 }
 
 //===-- attributes ---------------------------------------------------------===//

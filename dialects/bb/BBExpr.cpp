@@ -1,5 +1,6 @@
 //===- BBExpr.cpp - The text of expressions, element types and shapes -----===//
 #include "dialects/bb/BBDialect.h"
+#include "dialects/bb/Nearest.h"
 
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/raw_ostream.h"
@@ -87,6 +88,9 @@ static ParseResult parseFactor(AsmParser &p, Attribute &out) {
       out = applyFn(ctx, word, dims);
       return success();
     }
+    if (succeeded(p.parseOptionalLParen()))
+      return p.emitError(loc, "'")
+             << word << "' is not a function" << hintOrList(word, fns);
     out = DimAttr::symbol(ctx, word);
     return success();
   }
@@ -307,7 +311,11 @@ ParseResult bitbyte::bb::parseElement(AsmParser &p, Type &out, bool optional) {
     out = QuantType::get(c, StringAttr::get(c, w), StringAttr::get(c, block));
     return success();
   }
-  return p.emitError(loc, "'") << w << "' is not an element type";
+  SmallVector<StringRef> names;
+  for (int i = 0; elements(c, i).first; ++i)
+    names.push_back(elements(c, i).first);
+  return p.emitError(loc, "'")
+         << w << "' is not an element type" << hint(w, names);
 }
 std::string bitbyte::bb::elementName(Type t) {
   for (int i = 0; elements(t.getContext(), i).first; ++i)

@@ -56,6 +56,10 @@ def BB_ContractOp : BB_Op<"contract", [Pure]> {
 
 def BB_ReduceOverOp : BB_Op<"reduce_over", [Pure, SameOperandsAndResultType]> {
   let summary = "Combines a value over dims: `add` or `max`";
+  let description = [{
+    `%s = bb.reduce_over add %x over [d2]`, in f32 and in the order of the dims. The
+    domain of the result is that of `x` less `over`.
+  }];
   let arguments = (ins StrAttr:$by, F32:$x, DenseI64ArrayAttr:$over);
   let results = (outs F32:$y);
   let hasCustomAssemblyFormat = 1;
@@ -64,6 +68,7 @@ def BB_ReduceOverOp : BB_Op<"reduce_over", [Pure, SameOperandsAndResultType]> {
 
 def BB_IndexOp : BB_Op<"index", [Pure]> {
   let summary = "The coordinate along a dim";
+  let description = [{ `%i = bb.index d0`, i32, from 0. }];
   let arguments = (ins I64Attr:$dim);
   let results = (outs I32:$y);
   let hasCustomAssemblyFormat = 1;
@@ -79,6 +84,9 @@ def BB_AtOp : BB_Op<"at", [Pure]> {
 
 def BB_EmitOp : BB_Op<"emit", [Pure, Terminator, HasParent<"FusedOp">]> {
   let summary = "The results of a fused region";
+  let description = [{
+    One value for each result, stored at its map and rounded to its element type.
+  }];
   let arguments = (ins Variadic<AnyType>:$values);
   let assemblyFormat = "attr-dict ($values^ `:` type($values))?";
 }

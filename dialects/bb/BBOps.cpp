@@ -1,5 +1,6 @@
 //===- BBOps.cpp - Shape rules of the graph ops ---------------------------===//
 #include "dialects/bb/BBText.h"
+#include "dialects/bb/Nearest.h"
 #include "llvm/ADT/StringExtras.h"
 #include <map>
 using namespace mlir;
@@ -205,6 +206,10 @@ RULE(FillOp) {
 }
 RULE(ReduceOp) {
   GraphTensorType x = type(op.getX());
+  static const StringRef known[] = {"sum", "mean", "max", "absmax"};
+  if (!llvm::is_contained(known, op.getBy()))
+    return fail(loc, "'bb.reduce' cannot reduce by '" + op.getBy() + "'" +
+                         hintOrList(op.getBy(), known));
   SmallVector<bool> drop(x.getRank());
   for (Attribute a : op.getAxes()) {
     auto i = cast<DimAttr>(a).constant();

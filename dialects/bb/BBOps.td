@@ -12,7 +12,7 @@ def BB_Decodes : DeclareOpInterfaceMethods<BB_IncrementalOpInterface>;
 //===-- element-wise -------------------------------------------------------===//
 
 class BB_Unary<string mn> : BB_FamilyOp<mn, "x", "sameShape"> {
-  let description = [{ `[..] -> [..]`, element by element }];
+  let description = [{ `[..] -> [..]`, element by element, in the type of `x`. }];
   let arguments = (ins BB_Tensor:$x);
   let results = (outs BB_Tensor:$y);
 }
@@ -33,8 +33,8 @@ def BB_RoundOp : BB_Unary<"round"> { let summary = "To the nearest whole number,
 def BB_StopGradientOp : BB_Unary<"stop_gradient"> { let summary = "x; no gradient flows through"; }
 
 def BB_IsFiniteOp : BB_GraphOp<"is_finite", "x"> {
-  let summary = "Whether each element is neither infinite nor NaN; i1";
-  let description = [{ `[..] -> i1[..]` }];
+  let summary = "Whether each element is neither infinite nor NaN";
+  let description = [{ `[..] -> i1[..]`, element by element. No gradient. }];
   let arguments = (ins BB_Tensor:$x);
   let results = (outs BB_Tensor:$y);
 }
@@ -42,8 +42,9 @@ def BB_IsFiniteOp : BB_GraphOp<"is_finite", "x"> {
 class BB_Binary<string mn, list<Trait> traits = []>
     : BB_FamilyOp<mn, "a b", "broadcastShapes", traits> {
   let description = [{
-    `[..], [..] -> [..]`. Shapes align at the right; only a literal 1 or a missing
-    leading axis stretches. f32 with a smaller float gives f32.
+    `[..], [..] -> [..]`, element by element after broadcasting: shapes align at
+    the right; only a literal 1 or a missing leading axis stretches, and a
+    symbol is never taken to be 1. f32 with a smaller float gives f32.
   }];
   let arguments = (ins BB_Tensor:$a, BB_Tensor:$b);
   let results = (outs BB_Tensor:$y);
@@ -52,12 +53,15 @@ def BB_AddOp : BB_Binary<"add", [Commutative]> { let summary = "a + b"; }
 def BB_SubOp : BB_Binary<"sub"> { let summary = "a - b"; }
 def BB_MulOp : BB_Binary<"mul", [Commutative]> { let summary = "a * b"; }
 def BB_DivOp : BB_Binary<"div"> { let summary = "a / b"; }
-def BB_MinOp : BB_Binary<"min", [Commutative]> { let summary = "The smaller of a and b"; }
-def BB_MaxOp : BB_Binary<"max", [Commutative]> { let summary = "The larger of a and b"; }
-def BB_RemOp : BB_Binary<"rem"> { let summary = "a - b * trunc(a / b)"; }
+def BB_MinOp : BB_Binary<"min", [Commutative]> { let summary = "The smaller of a and b; at a tie the gradient goes to a"; }
+def BB_MaxOp : BB_Binary<"max", [Commutative]> { let summary = "The larger of a and b; at a tie the gradient goes to a"; }
+def BB_RemOp : BB_Binary<"rem"> { let summary = "a - b * trunc(a / b), with the sign of a"; }
 
 class BB_Compare<string mn> : BB_FamilyOp<mn, "a b", "compareShapes"> {
-  let description = [{ `[..], [..] -> i1[..]` after broadcasting }];
+  let description = [{
+    `[..], [..] -> i1[..]`, element by element after broadcasting as in `add`. A
+    comparison with NaN is false. No gradient.
+  }];
   let arguments = (ins BB_Tensor:$a, BB_Tensor:$b);
   let results = (outs BB_Tensor:$y);
 }
@@ -67,15 +71,19 @@ def BB_EqOp : BB_Compare<"eq"> { let summary = "a = b"; }
 
 def BB_SelectOp : BB_FamilyOp<"select", "c a b", "selectShape"> {
   let summary = "Elements of `a` where `c` is true, else of `b`; all broadcast";
-  let description = [{ c i1 `[..]`, a, b `[..] -> [..]` }];
+  let description = [{
+    c `i1[..]`, a `[..]`, b `[..] -> [..]`, broadcast as in `add`. The gradient
+    goes to the operand that was taken.
+  }];
   let arguments = (ins BB_Tensor:$c, BB_Tensor:$a, BB_Tensor:$b);
   let results = (outs BB_Tensor:$y);
 }
 
 def BB_ScaleOp : BB_FamilyOp<"scale", "x | by:num plus:num", "sameShape"> {
-  let summary = "`by` * x + `plus`";
+  let summary = "by * x + plus";
   let description = [{
-    Numbers of the config. `[..] -> [..]`
+    `[..] -> [..]`, element by element. `by` and `plus` (default 0) are numbers
+    or expressions over config names.
   }];
   let arguments = (ins BB_Tensor:$x, AnyAttr:$by, OptionalAttr<AnyAttr>:$plus);
   let results = (outs BB_Tensor:$y);
@@ -83,7 +91,8 @@ def BB_ScaleOp : BB_FamilyOp<"scale", "x | by:num plus:num", "sameShape"> {
 def BB_CastOp : BB_GraphOp<"cast", "x | to:element"> {
   let summary = "Another element type, rounded to nearest even";
   let description = [{
-    `[..] -> to[..]`
+    `[..] -> to[..]`, element by element. A float becomes a whole number by
+    dropping its fraction. The gradient is cast back.
   }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
@@ -91,7 +100,10 @@ def BB_CastOp : BB_GraphOp<"cast", "x | to:element"> {
 def BB_FakeQuantOp : BB_FamilyOp<"fake_quant", "x | to:element", "sameShape"> {
   let summary = "Quantize and back, at the same type";
   let description = [{
-    `[..] -> [..]`. The gradient passes straight through.
+    `[.., n] -> [.., n]`: what `dequantize` gives of `quantize` of x, for
+    training that knows of the encoding `to`, a codec and the block that shares
+    a scale (`int8/row`, `int4/64`, `ternary/tensor`). The gradient passes
+    straight through.
   }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
@@ -99,7 +111,9 @@ def BB_FakeQuantOp : BB_FamilyOp<"fake_quant", "x | to:element", "sameShape"> {
 def BB_QuantizeOp : BB_GraphOp<"quantize", "x | to:element"> {
   let summary = "Codes and scales of `x`";
   let description = [{
-    `[.., n] -> codec/block[.., n]`; the block divides n.
+    `[.., n] -> codec/block[.., n]`. Each block of neighbours on the last axis has
+    one scale, its largest absolute value over the largest code; the block
+    divides n. No gradient.
   }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
@@ -107,7 +121,7 @@ def BB_QuantizeOp : BB_GraphOp<"quantize", "x | to:element"> {
 def BB_DequantizeOp : BB_GraphOp<"dequantize", "x | to:element"> {
   let summary = "What codes and scales stand for";
   let description = [{
-    `codec/block[..] -> to[..]`
+    `codec/block[..] -> to[..]`: each code times the scale of its block.
   }];
   let arguments = (ins BB_Tensor:$x, TypeAttr:$to);
   let results = (outs BB_Tensor:$y);
@@ -115,7 +129,8 @@ def BB_DequantizeOp : BB_GraphOp<"dequantize", "x | to:element"> {
 def BB_FillOp : BB_GraphOp<"fill", " | value:num to:element of:dims"> {
   let summary = "One number everywhere";
   let description = [{
-    `-> to[of]`
+    `-> to[of]`: every element is `value`, a number or an expression over config
+    names.
   }];
   let arguments = (ins AnyAttr:$value, TypeAttr:$to, ArrayAttr:$of);
   let results = (outs BB_Tensor:$y);
@@ -123,7 +138,8 @@ def BB_FillOp : BB_GraphOp<"fill", " | value:num to:element of:dims"> {
 def BB_DropoutOp : BB_FamilyOp<"dropout", "x | p:num", "sameShape"> {
   let summary = "Zeros with probability `p`, the rest scaled by 1 / (1 - p)";
   let description = [{
-    `[..] -> [..]`; the identity outside training.
+    `[..] -> [..]`, element by element: 0 with probability p, else x / (1 - p).
+    Outside training it is the identity.
   }];
   let arguments = (ins BB_Tensor:$x, AnyAttr:$p);
   let results = (outs BB_Tensor:$y);
@@ -135,7 +151,8 @@ def BB_RmsNormOp : BB_FamilyOp<"rms_norm", "x g | eps:num groups:dim", "normShap
     [BB_MovesInTime]> {
   let summary = "x / sqrt(mean(x^2) + eps) * g along the last axis";
   let description = [{
-    `[.., d], [d] -> [.., d]`. With `groups` n each of n equal parts of the axis has its own mean.
+    x `[.., d]`, g `[d] -> [.., d]`. With `groups` n each of n equal parts of the
+    axis has a mean of its own. Statistics are in f32.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$g, AnyAttr:$eps, OptionalAttr<BB_Dim>:$groups);
   let results = (outs BB_Tensor:$y);
@@ -144,7 +161,8 @@ def BB_LayerNormOp : BB_FamilyOp<"layer_norm", "x g ?b | eps:num", "normShape",
     [BB_MovesInTime]> {
   let summary = "(x - mean) / sqrt(variance + eps) * g + b along the last axis";
   let description = [{
-    `[.., d], [d], [d] -> [.., d]`
+    x `[.., d]`, g `[d]`, b `[d] -> [.., d]`. The variance is the mean of (x - mean)^2,
+    over d and not d - 1. Statistics are in f32.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$g, Optional<BB_Tensor>:$b, AnyAttr:$eps);
   let results = (outs BB_Tensor:$y);
@@ -153,7 +171,7 @@ def BB_SoftmaxOp : BB_FamilyOp<"softmax", "x", "sameShape",
     [BB_MovesInTime]> {
   let summary = "exp(x) / sum exp(x) along the last axis";
   let description = [{
-    `[.., d] -> [.., d]`
+    `[.., d] -> [.., d]`: exp(x - max x) / sum exp(x - max x), in f32 inside.
   }];
   let arguments = (ins BB_Tensor:$x);
   let results = (outs BB_Tensor:$y);
@@ -161,7 +179,8 @@ def BB_SoftmaxOp : BB_FamilyOp<"softmax", "x", "sameShape",
 def BB_CrossEntropyOp : BB_GraphOp<"cross_entropy", "logits target | bidirectional:flag"> {
   let summary = "Nats of each target under the softmax of its row";
   let description = [{
-    `[.., V], u8 or i32 [..] -> f32[..]`. The logits of a position may not
+    logits `[.., V]`, target `u8[..]` or `i32[..] -> f32[..]`:
+    log(sum exp(logits)) - logits[target]. The logits of a position may not
     depend on the byte to predict, else the spec is refused; `bidirectional`
     switches that check off for losses that see the whole sequence.
   }];
@@ -173,7 +192,9 @@ def BB_ReduceOp : BB_GraphOp<"reduce", "x | by:word axes:dims keep:flag",
     [BB_MovesInTime]> {
   let summary = "Sum, mean, max or absmax over axes";
   let description = [{
-    `[..] -> [..]` without the `axes`, or with 1 there under `keep`.
+    `[..] -> [..]` without the `axes`, or with 1 there under `keep`. `by` is
+    `sum`, `mean`, `max` or `absmax` (the largest absolute value). The
+    gradient of a largest value is shared by the elements that equal it.
   }];
   let arguments = (ins BB_Tensor:$x, StrAttr:$by, ArrayAttr:$axes, UnitAttr:$keep);
   let results = (outs BB_Tensor:$y);
@@ -184,7 +205,8 @@ def BB_ReduceOp : BB_GraphOp<"reduce", "x | by:word axes:dims keep:flag",
 def BB_LinearOp : BB_GraphOp<"linear", "x w ?bias"> {
   let summary = "x times the transposed weight, plus a bias";
   let description = [{
-    `[.., in], [out, in], [out] -> [.., out]`
+    x `[.., in]`, w `[out, in]`, bias `[out] -> [.., out]`:
+    y[.., o] = sum over i of x[.., i] * w[o, i], plus bias[o]. Sums are in f32.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, Optional<BB_Tensor>:$bias);
   let results = (outs BB_Tensor:$y);
@@ -194,8 +216,10 @@ def BB_EinsumOp : BB_GraphOp<"einsum", "a b | as:text into:element",
     [BB_MovesInTime]> {
   let summary = "A contraction by letters";
   let description = [{
-    `as "abo,oi->abi"`: letters missing on the right are summed. `into f32` keeps
-    the sum unrounded.
+    `as "abo,oi->abi"` names the axes of a, of b and of the result by letters:
+    a `[A, B, O]`, b `[O, I] -> [A, B, I]`, y[a, b, i] = sum over o of
+    a[a, b, o] * b[o, i]. Letters missing on the right are summed, in f32; `into
+    f32` keeps the sum unrounded.
   }];
   let arguments = (ins BB_Tensor:$a, BB_Tensor:$b, StrAttr:$as, OptionalAttr<TypeAttr>:$into);
   let results = (outs BB_Tensor:$y);
@@ -209,13 +233,22 @@ def BB_AttentionOp : BB_GraphOp<"attention",
      DeclareOpInterfaceMethods<BB_IncrementalOpInterface, ["chunkDivides"]>]> {
   let summary = "softmax(scale * q k^T + mask) v for each head";
   let description = [{
-    `[B, Tq, H, D], [B, Tk, G, D], [B, Tk, G, E] -> [B, Tq, H, E]`; G divides H:
-    query head h reads key head h * G / H. `scale` defaults to 1 / sqrt(D).
-    `causal`: a query sees keys up to its position; `window` w: the last w of
-    them; `block` b: those of its own block of b. `valid` i1 [B, Tk] masks keys,
-    `buckets` [n, H] adds a bias by distance. `lse` gives the logarithms of the
-    row sums, f32 [B, H, Tq]. `at` is the position of the first query where keys
-    and values are rings (slot = position mod capacity).
+    q `[B, Tq, H, D]`, k `[B, Tk, G, D]`, v `[B, Tk, G, E] -> [B, Tq, H, E]`. G
+    divides H: query head h reads key head floor(h * G / H). `scale` defaults to
+    1 / sqrt(D). Sums and softmax are in f32.
+
+    * `causal`: row i sees keys p <= i. `window` w: and only p > i - w. `block` b:
+      and only those of its own block, floor(p / b) = floor(i / b).
+    * `valid` `i1[B, Tk]`: keys that count at all.
+    * `buckets` `[n, H]`: a bias for each bucket of distances, added to the scaled
+      product before softmax.
+    * `lse` asks for the logarithm of each row's sum of exponentials,
+      `f32[B, H, Tq]`, which the gradient reads.
+    * `at` `i32[]`: k and v are rings of Tk = cap slots, to which `append` has just
+      added the rows of this step. Query row i is at position at + i. Slot s holds
+      the newest position p <= at + Tq - 1 with p mod cap = s, and is empty if that
+      is below 0. Row i sees p <= at + i; under `window` w also p > at + i - w;
+      under `block` b also floor(p / b) = floor((at + i) / b).
   }];
   let arguments = (ins BB_Tensor:$q, BB_Tensor:$k, BB_Tensor:$v,
       Optional<BB_Tensor>:$buckets, Optional<BB_Tensor>:$valid, Optional<BB_Tensor>:$at,
@@ -227,19 +260,24 @@ def BB_AttentionGradOp : BB_GraphOp<"attention_grad",
     "q k v y lse dy | causal:flag window:dim block:dim scale:num"> {
   let summary = "Gradients of attention";
   let description = [{
-    Reads its operands, its results and `dy`; gives dq, dk, dv in their shapes.
+    q, y, dy `[B, T, H, D]`, k, v `[B, T, G, D]`, lse `f32[B, H, T]` -> dq, dk, dv in
+    the shapes of q, k, v. `y` and `lse` are the results of the attention whose
+    clauses these are. The probabilities P = exp(scale * q k^T - lse) are computed
+    again; dv = P^T dy, dS = P * (dy v^T - sum over keys of P * dy v^T),
+    dq = scale * dS k, dk = scale * dS^T q. Heads that share a key head add up.
   }];
   let arguments = (ins BB_Tensor:$q, BB_Tensor:$k, BB_Tensor:$v, BB_Tensor:$y, BB_Tensor:$lse, BB_Tensor:$dy,
       UnitAttr:$causal, OptionalAttr<BB_Dim>:$window, OptionalAttr<BB_Dim>:$block, OptionalAttr<AnyAttr>:$scale);
   let results = (outs BB_Tensor:$dq, BB_Tensor:$dk, BB_Tensor:$dv);
 }
 def BB_RopeOp : BB_FamilyOp<"rope", "x | theta:num pairs:flag inverse:flag at:value", "sameShape",
-    [BB_Decodes]> {
+    [BB_MovesInTime, BB_Decodes]> {
   let summary = "Rotates pairs of the last axis by an angle that grows with the position";
   let description = [{
-    `[B, T, H, D] -> [B, T, H, D]`. Pair i turns by position * theta^(-2i/D); pairs
-    are (i, i + D/2), under `pairs` (2i, 2i + 1). `at` i32 [] is the position of
-    the first item.
+    `[B, T, H, D] -> [B, T, H, D]`, D even. Pair i of item t turns by the angle
+    (at + t) * theta^(-2i/D): (a, b) -> (a cos - b sin, b cos + a sin). Pairs are
+    (i, i + D/2), under `pairs` (2i, 2i + 1); under `inverse` they turn back. `at`
+    `i32[]` is the position of the first item, 0 if left out.
   }];
   let arguments = (ins BB_Tensor:$x, Optional<BB_Tensor>:$at, AnyAttr:$theta, UnitAttr:$pairs, UnitAttr:$inverse);
   let results = (outs BB_Tensor:$y);
@@ -269,17 +307,22 @@ def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value",
 
 //===-- gather -------------------------------------------------------------===//
 
-def BB_EmbedOp : BB_GraphOp<"embed", "ids table"> {
+def BB_EmbedOp : BB_GraphOp<"embed", "ids table", [BB_MovesInTime]> {
   let summary = "Rows of a table";
   let description = [{
-    ids `[..]`, table `[V, d]` `-> [.., d]`
+    ids `u8[..]` or `i32[..]`, table `[V, d] -> [.., d]`: y[.., j] = table[ids[..], j].
+    Ids are below V. The gradient of the table is a `scatter_add`.
   }];
   let arguments = (ins BB_Tensor:$ids, BB_Tensor:$table);
   let results = (outs BB_Tensor:$y);
 }
 def BB_ScatterAddOp : BB_GraphOp<"scatter_add", "ids x | rows:dim into:element"> {
   let summary = "Row i of the result sums the rows of `x` whose id is i";
-  let description = [{ ids `[..]`, x `[.., d]` `-> [rows, d]` }];
+  let description = [{
+    ids `u8[..]` or `i32[..]`, x `[.., d] -> [rows, d]`, of the type `into` (default:
+    that of x). Sums are in f32 and in the order of the ids, so that they are the
+    same on every run. Ids are below `rows`.
+  }];
   let arguments = (ins BB_Tensor:$ids, BB_Tensor:$x, BB_Dim:$rows,
       OptionalAttr<TypeAttr>:$into);
   let results = (outs BB_Tensor:$y);
@@ -287,7 +330,7 @@ def BB_ScatterAddOp : BB_GraphOp<"scatter_add", "ids x | rows:dim into:element">
 def BB_OneHotOp : BB_GraphOp<"one_hot", "ids | of:dim"> {
   let summary = "1 at the id of each row, else 0";
   let description = [{
-    ids `[..] -> f32[.., of]`
+    ids `u8[..]` or `i32[..] -> f32[.., of]`: y[.., j] = 1 if ids[..] = j. No gradient.
   }];
   let arguments = (ins BB_Tensor:$ids, BB_Dim:$of);
   let results = (outs BB_Tensor:$y);
@@ -295,8 +338,10 @@ def BB_OneHotOp : BB_GraphOp<"one_hot", "ids | of:dim"> {
 def BB_AppendOp : BB_GraphOp<"append", "ring rows at"> {
   let summary = "A ring with new rows in it";
   let description = [{
-    ring `[B, capacity, ..]`, rows `[B, n, ..]`, at i32 `[]`: row i goes to slot
-    (at + i) mod capacity.
+    ring `[B, cap, ..]`, rows `[B, n, ..]`, at `i32[]` `-> [B, cap, ..]`. Row i goes to
+    slot (at + i) mod cap, for 0 <= i < n <= cap; the other slots stay. So slot s
+    holds the newest position p <= at + n - 1 with p mod cap = s, and is empty if
+    that is below 0. Made by incrementalize; no gradient.
   }];
   let arguments = (ins BB_Tensor:$ring, BB_Tensor:$rows, BB_Tensor:$at);
   let results = (outs BB_Tensor:$y);
@@ -304,7 +349,8 @@ def BB_AppendOp : BB_GraphOp<"append", "ring rows at"> {
 def BB_PickOp : BB_GraphOp<"pick", "ring at"> {
   let summary = "The slot of a position";
   let description = [{
-    ring `[B, capacity, ..]`, at i32 `[]` `-> [B, 1, ..]`
+    ring `[B, cap, ..]`, at `i32[]` `-> [B, 1, ..]`: slot at mod cap. Made by
+    incrementalize; no gradient.
   }];
   let arguments = (ins BB_Tensor:$ring, BB_Tensor:$at);
   let results = (outs BB_Tensor:$y);
@@ -312,7 +358,8 @@ def BB_PickOp : BB_GraphOp<"pick", "ring at"> {
 def BB_AtStartOp : BB_GraphOp<"at_start", "first rest at | period:dim"> {
   let summary = "`first` at position 0, or at multiples of `period`, else `rest`";
   let description = [{
-    rest `[B, 1, ..]`, first `[..]` `-> [B, 1, ..]`
+    first `[..]`, rest `[B, 1, ..]`, at `i32[]` `-> [B, 1, ..]`. Made by
+    incrementalize; no gradient.
   }];
   let arguments = (ins BB_Tensor:$first, BB_Tensor:$rest, BB_Tensor:$at, OptionalAttr<BB_Dim>:$period);
   let results = (outs BB_Tensor:$y);
@@ -320,7 +367,8 @@ def BB_AtStartOp : BB_GraphOp<"at_start", "first rest at | period:dim"> {
 def BB_PositionsOp : BB_GraphOp<"positions", " | of:dim period:dim at:value", [BB_Decodes]> {
   let summary = "0, 1, 2, ... from `at` on, modulo `period`";
   let description = [{
-    `-> i32[of]`
+    `-> i32[of]`: y[t] = (at + t) mod period. `at` `i32[]` is 0 if left out; without
+    `period` there is no mod.
   }];
   let arguments = (ins Optional<BB_Tensor>:$at, BB_Dim:$of, OptionalAttr<BB_Dim>:$period);
   let results = (outs BB_Tensor:$y);
@@ -331,39 +379,47 @@ def BB_PositionsOp : BB_GraphOp<"positions", " | of:dim period:dim at:value", [B
 def BB_ReshapeOp : BB_GraphOp<"reshape", "x | to:dims"> {
   let summary = "The same elements in another shape";
   let description = [{
-    `[..] -> [to]`; the products are equal.
+    `[..] -> [to]`, in row-major order; the products of both shapes are equal.
   }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
-def BB_TransposeOp : BB_GraphOp<"transpose", "x | by:dims"> {
+def BB_TransposeOp : BB_GraphOp<"transpose", "x | by:dims", [BB_MovesInTime]> {
   let summary = "Axis i of the result is axis by[i] of `x`";
-  let description = [{ `[a, b, c]` by `[2, 0, 1]` `-> [c, a, b]` }];
+  let description = [{ `[a, b, c]` by `[2, 0, 1]` `-> [c, a, b]`. `by` names each axis once. }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$by);
   let results = (outs BB_Tensor:$y);
 }
 def BB_BroadcastOp : BB_GraphOp<"broadcast", "x | to:dims"> {
   let summary = "Repeats `x` along new leading axes and axes of 1";
-  let description = [{ `[1, d] -> [n, m, d]` }];
+  let description = [{
+    `[1, d] -> [n, m, d]`: shapes align at the right, as in `add`. The gradient is
+    the sum over what was repeated.
+  }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$to);
   let results = (outs BB_Tensor:$y);
 }
 def BB_SliceOp : BB_GraphOp<"slice", "x | axis:dim from:dim size:dim"> {
   let summary = "Items `from` to `from + size` of one axis";
-  let description = [{ `[.., n, ..] -> [.., size, ..]` }];
+  let description = [{
+    `[.., n, ..] -> [.., size, ..]`, from + size <= n: y[i] = x[from + i] along `axis`.
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$axis, BB_Dim:$from, BB_Dim:$size);
   let results = (outs BB_Tensor:$y);
 }
 def BB_PadOp : BB_GraphOp<"pad", "x | axis:dim before:dim after:dim"> {
   let summary = "Zeros before and after the items of one axis";
-  let description = [{ `[.., n, ..] -> [.., before + n + after, ..]` }];
+  let description = [{
+    `[.., n, ..] -> [.., before + n + after, ..]`: y[i] = x[i - before] along `axis`
+    where there is such an item, else 0.
+  }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$axis, BB_Dim:$before, BB_Dim:$after);
   let results = (outs BB_Tensor:$y);
 }
 def BB_SplitOp : BB_GraphOp<"split", "x | into:dims"> {
   let summary = "Parts of the last axis";
   let description = [{
-    `[.., n] -> [.., n0], [.., n1], ..`; they add up to n.
+    `[.., n] -> [.., n0], [.., n1], ..` for `into [n0, n1, ..]`, which add up to n.
   }];
   let arguments = (ins BB_Tensor:$x, ArrayAttr:$into);
   let results = (outs Variadic<BB_Tensor>:$parts);
@@ -371,7 +427,7 @@ def BB_SplitOp : BB_GraphOp<"split", "x | into:dims"> {
 def BB_ConcatOp : BB_GraphOp<"concat", "*parts"> {
   let summary = "Tensors side by side on the last axis";
   let description = [{
-    `[.., n0], [.., n1], .. -> [.., n0 + n1 + ..]`
+    `[.., n0], [.., n1], .. -> [.., n0 + n1 + ..]`; the other axes are equal.
   }];
   let arguments = (ins Variadic<BB_Tensor>:$parts);
   let results = (outs BB_Tensor:$y);
@@ -380,8 +436,9 @@ def BB_ShiftOp : BB_GraphOp<"shift", "x first | period:dim",
     [BB_MovesInTime, BB_Decodes]> {
   let summary = "Each item one position later";
   let description = [{
-    `[B, T, ..], [..] -> [B, T, ..]`: `first` stands at position 0 (and at each
-    multiple of `period`), the last item is dropped.
+    x `[B, T, ..]`, first `[..] -> [B, T, ..]`: y[t] = x[t - 1]. `first` stands at
+    position 0, and with `period` at each multiple of it; the last item is
+    dropped.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$first, OptionalAttr<BB_Dim>:$period);
   let results = (outs BB_Tensor:$y);
@@ -390,7 +447,8 @@ def BB_PatchOp : BB_GraphOp<"patch", "x | by:dim",
     [BB_MovesInTime, BB_Decodes]> {
   let summary = "`by` neighbours as one item";
   let description = [{
-    `[B, T, d] -> [B, T/by, by*d]`
+    `[B, T, d] -> [B, T/by, by*d]`: item t is the items t * by to t * by + by - 1,
+    one behind the other. `by` divides T.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$by);
   let results = (outs BB_Tensor:$y);
@@ -399,7 +457,7 @@ def BB_UnpatchOp : BB_GraphOp<"unpatch", "x | by:dim",
     [BB_MovesInTime, BB_Decodes]> {
   let summary = "An item as `by` neighbours";
   let description = [{
-    `[B, T, d] -> [B, T*by, d/by]`
+    `[B, T, d] -> [B, T*by, d/by]`: the reverse of `patch`. `by` divides d.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Dim:$by);
   let results = (outs BB_Tensor:$y);
@@ -410,8 +468,8 @@ def BB_UnpatchOp : BB_GraphOp<"unpatch", "x | by:dim",
 def BB_ConstantOp : BB_Structure<"constant", [Pure]> {
   let summary = "A tensor of known values, kept in the artifact";
   let description = [{
-    `%c = constant "rope_cos" dense<...> : tensor<256x32xf32>`. The name is for
-    readers of the IR and the report.
+    `%c = constant "rope_cos" dense<...> : tensor<256x32xf32>` `-> f32[256, 32]`. The
+    name is for readers of the IR and the report. Made by phase fuse.
   }];
   let arguments = (ins StrAttr:$name, ElementsAttr:$value);
   let results = (outs BB_Tensor:$y);

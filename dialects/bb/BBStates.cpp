@@ -1,14 +1,22 @@
 //===- BBStates.cpp - Text of parameters, states, rules, constants --------===//
 #include "dialects/bb/BBText.h"
+#include "dialects/bb/Nearest.h"
 
 using namespace mlir;
 using namespace bitbyte::bb;
 
 static ParseResult parseInit(OpAsmParser &p, InitAttr &init) {
+  static const StringRef known[] = {
+      "normal",   "uniform",         "zeros",     "ones",
+      "constant", "kaiming_uniform", "log_range", "softplus_inverse"};
   StringRef word;
   SmallVector<Attribute> args;
+  SMLoc loc = p.getCurrentLocation();
   if (p.parseKeyword(&word))
     return failure();
+  if (!llvm::is_contained(known, word))
+    return p.emitError(loc, "'")
+           << word << "' is not a way to start" << hintOrList(word, known);
   if (succeeded(p.parseOptionalLParen())) {
     do {
       Attribute a;

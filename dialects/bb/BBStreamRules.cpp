@@ -26,6 +26,12 @@ static LogicalResult missing(Operation *op) {
   return op->emitOpError("cannot be decoded step by step");
 }
 
+/// Whether the sequence axis of an op, axis 1, runs along the stream. Where it
+/// is another axis that does, the op treats all moments alike.
+static bool alongStream(const StreamAnalysis &s, Value x) {
+  return s.axis(x) == 1u;
+}
+
 //===-- rows: they must not run along the stream
 //---------------------------===//
 
@@ -66,15 +72,19 @@ int64_t EinsumOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
 //----------------------------------------------------------===//
 
 int64_t AttentionOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
+  for (Value x : {getQ(), getK(), getV()}) // a product along the stream
+    if (s.axis(x) == 3u)
+      return StreamAnalysis::always;
   int64_t period = s.period(getK());
-  if (getCausal() || period == 0) // no time axis: the keys of another sequence
+  // No time axis: the keys of another sequence.
+  if (getCausal() || period == 0 || !alongStream(s, getK()))
     return operands;
   int64_t block = valueOr(getBlock(), 0);
   return block && period > 0 ? operands + (block - 1) * period
                              : StreamAnalysis::always;
 }
 LogicalResult AttentionOp::decode(DecodeBuilder &d) {
-  if (!d.streams.period(getK()))
+  if (!alongStream(d.streams, getK()))
     return d.clone(*this);
   if (getValid())
     return emitOpError("cannot be decoded with 'valid' on keys of the stream");
@@ -108,7 +118,12 @@ LogicalResult AttentionOp::decode(DecodeBuilder &d) {
 }
 int64_t AttentionOp::chunkDivides() { return valueOr(getBlock(), 0); }
 
+int64_t RopeOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
+  return aheadOfRow(s, getX(), operands);
+}
 LogicalResult RopeOp::decode(DecodeBuilder &d) {
+  if (!alongStream(d.streams, getX()))
+    return d.clone(*this);
   Value x = d.in(getX());
   if (!x)
     return failure();
@@ -154,22 +169,35 @@ LogicalResult SelectiveScanOp::decode(DecodeBuilder &d) {
   return success();
 }
 
-//===-- positions
-//----------------------------------------------------------===//
+//===-- gather, views, positions
+//-------------------------------------------===//
 
+int64_t EmbedOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
+  // A table with a row for each position is read at any of them.
+  return s.axis(getTable()) ? StreamAnalysis::always : operands;
+}
+int64_t TransposeOp::lookAhead(const StreamAnalysis &, int64_t operands) {
+  return operands;
+}
 LogicalResult PositionsOp::decode(DecodeBuilder &d) {
+  if (!d.streams.axis(getY())) // of another axis: the same at every moment
+    return d.clone(*this);
   d.result(getY(), PositionsOp::create(d, getLoc(), d.position(),
                                        d.bind(getOf()), getPeriodAttr()));
   return success();
 }
 
-//===-- shift and patches: between what is known before and after an item
-//---===//
+//===-- shift, patches: between what is known before and after an item
+//-----===//
 
 int64_t ShiftOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
-  return operands - std::max<int64_t>(s.period(getX()), 0);
+  return alongStream(s, getX())
+             ? operands - std::max<int64_t>(s.period(getX()), 0)
+             : operands;
 }
 LogicalResult ShiftOp::decode(DecodeBuilder &d) {
+  if (!alongStream(d.streams, getX()))
+    return d.clone(*this);
   // The step that makes a row leaves it for the step that reads it, which runs
   // when the next item begins.
   GraphTensorType row;
@@ -195,6 +223,8 @@ LogicalResult ShiftOp::decode(DecodeBuilder &d) {
 }
 
 int64_t PatchOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
+  if (!alongStream(s, getX()))
+    return StreamAnalysis::always;
   return operands +
          (valueOr(getBy(), 1) - 1) * std::max<int64_t>(s.period(getX()), 1);
 }
@@ -220,8 +250,8 @@ LogicalResult PatchOp::decode(DecodeBuilder &d) {
   return success();
 }
 
-int64_t UnpatchOp::lookAhead(const StreamAnalysis &, int64_t operands) {
-  return operands;
+int64_t UnpatchOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
+  return alongStream(s, getX()) ? operands : StreamAnalysis::always;
 }
 LogicalResult UnpatchOp::decode(DecodeBuilder &d) {
   // The slow side leaves its row, the fast side picks its slice.

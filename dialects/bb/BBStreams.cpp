@@ -3,6 +3,8 @@
 
 #include "llvm/ADT/STLExtras.h"
 
+#include <numeric>
+
 using namespace mlir;
 using namespace bitbyte::bb;
 
@@ -72,9 +74,30 @@ int64_t StreamAnalysis::resultOf(Operation &op) const {
     return rule.lookAhead(*this, operands);
   for (Value result : op.getResults())
     for (Value operand : llvm::make_filter_range(op.getOperands(), timed))
-      if (period(result) != period(operand) || period(result) == irregular)
+      if (period(result) != period(operand) || period(result) == irregular ||
+          !staysInPlace(operand, result))
         return always;
   return operands;
+}
+
+/// Whether item t of `to` is made of item t of `from`: in row-major order as
+/// much stands in front of the time axis, or behind it (broadcasts align
+/// there).
+bool StreamAnalysis::staysInPlace(Value from, Value to) const {
+  auto around = [&](Value value) {
+    ArrayRef<DimAttr> dims = cast<GraphTensorType>(value.getType()).getShape();
+    DimAttr one = DimAttr::get(value.getContext(), 1);
+    unsigned at = *axis(value);
+    auto product = [&](ArrayRef<DimAttr> part) {
+      return std::accumulate(part.begin(), part.end(), one,
+                             [](DimAttr a, DimAttr b) { return a * b; });
+    };
+    return std::pair(product(dims.take_front(at)),
+                     product(dims.drop_front(at + 1)));
+  };
+  auto [before, after] = around(from);
+  auto [nowBefore, nowAfter] = around(to);
+  return before == nowBefore || after == nowAfter;
 }
 
 Operation *StreamAnalysis::raisedBy(Value value) const {

@@ -40,6 +40,7 @@ public:
 
 private:
   int64_t resultOf(mlir::Operation &op) const;
+  bool staysInPlace(mlir::Value from, mlir::Value to) const;
 
   mlir::StringAttr name;
   llvm::DenseMap<mlir::Value, int64_t> reach;

@@ -1,5 +1,6 @@
 //===- BBStructure.cpp - Text and checks of models, blocks, control -------===//
 #include "dialects/bb/BBText.h"
+#include "dialects/bb/Nearest.h"
 #include "llvm/ADT/StringSet.h"
 using namespace mlir;
 using namespace bitbyte::bb;
@@ -246,19 +247,11 @@ static LogicalResult verifyCallable(OpTy op) {
     }
     for (StringAttr n : names)
       if (!known.contains(n)) {
-        auto d = inner->emitOpError() << "uses '" << n.getValue()
-                                      << "', which is not a config name here";
-        StringRef best;
-        unsigned dist = 3;
-        for (auto &k : known) {
-          unsigned e = n.getValue().edit_distance(k.getKey(), true, dist);
-          if (e < dist) {
-            dist = e;
-            best = k.getKey();
-          }
-        }
-        if (!best.empty())
-          d << "; did you mean '" << best << "'?";
+        SmallVector<StringRef> all(known.keys());
+        llvm::sort(all);
+        inner->emitOpError()
+            << "uses '" << n.getValue() << "', which is not a config name here"
+            << hint(n.getValue(), all);
         return WalkResult::interrupt();
       }
     return WalkResult::advance();

@@ -98,7 +98,9 @@ def BB_CallOp : BB_Structure<"call"> {
 def BB_RepeatOp : BB_Structure<"repeat", [SingleBlock, OpAsmOpInterface]> {
   let summary = "Rounds of a body, unrolled by instantiate";
   let description = [{
-    `%y = repeat i < n as "layers.{i}" with %h = %x { ... yield %n }`
+    `%y = repeat i < n as "layers.{i}" with %h = %x { ... yield %n }`: n rounds, i
+    from 0. `%h` is `%x` in the first, and what the round before yielded later;
+    `%y` is what the last one yields. `as` is the scope of each round's parameters.
   }];
   let arguments = (ins StrAttr:$index, BB_Dim:$count, OptionalAttr<StrAttr>:$scope,
                        Variadic<BB_Tensor>:$inits);
@@ -127,7 +129,7 @@ def BB_IfOp : BB_Structure<"if", [OpAsmOpInterface]> {
 def BB_ReturnOp : BB_Op<"return", [Terminator, Pure]> {
   let summary = "The results of a block or program";
   let description = [{
-    `return %a, %b`
+    `return %a, %b`: one value for each result type, of that type.
   }];
   let arguments = (ins Variadic<BB_Tensor>:$values);
   let hasCustomAssemblyFormat = 1;
@@ -135,7 +137,8 @@ def BB_ReturnOp : BB_Op<"return", [Terminator, Pure]> {
 def BB_YieldOp : BB_Op<"yield", [Terminator, Pure]> {
   let summary = "The results of a body";
   let description = [{
-    `yield %a, %b`
+    `yield %a, %b`: in a `repeat` one value for each carried one, of its type; in
+    an `if` the same types from both bodies.
   }];
   let arguments = (ins Variadic<BB_Tensor>:$values);
   let hasCustomAssemblyFormat = 1;
@@ -144,8 +147,12 @@ def BB_YieldOp : BB_Op<"yield", [Terminator, Pure]> {
 def BB_ParamOp : BB_Structure<"param", [Pure]> {
   let summary = "A parameter, where it is used";
   let description = [{
-    `%w = param "wq" [h*dh, d] init normal(0.02) no_decay`. Its full name is the
-    path of scopes; equal names are one parameter.
+    `%w = param "wq" [h*dh, d] init normal(0.02) no_decay` `-> [h*dh, d]`. Its full
+    name is the path of scopes; equal names are one parameter, of one shape and
+    one init. `init` is `normal(std)`, `uniform(a, b)`, `zeros`, `ones`,
+    `constant(c)`, `kaiming_uniform(gain)`, `log_range` or
+    `softplus_inverse(low, high)`. `no_decay` keeps it out of weight decay. It is
+    stored in f32, and seen in the compute type unless an element is written.
   }];
   let arguments = (ins StrAttr:$name, BB_Init:$init, UnitAttr:$no_decay);
   let results = (outs BB_Tensor:$result);
@@ -184,11 +191,19 @@ def BB_StateOp : BB_Structure<"state", [Symbol]> {
 }
 def BB_ReadOp : BB_Structure<"read", [Pure]> {
   let summary = "The value of a state at program entry";
+  let description = [{
+    `%w = read @"model.norm.weight"` `-> [..]`, in the type of the state. A program
+    is a pure function from states to states: what it writes, it does not read.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$state);
   let results = (outs BB_Tensor:$y);
 }
 def BB_WriteOp : BB_Structure<"write"> {
   let summary = "The value of a state after the program";
+  let description = [{
+    `write @"optimizer.step", %next`, of the type of the state; at most once for
+    each state.
+  }];
   let arguments = (ins FlatSymbolRefAttr:$state, BB_Tensor:$x);
 }
 

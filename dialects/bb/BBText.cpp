@@ -1,6 +1,8 @@
 //===- BBText.cpp - One grammar for every graph op ------------------------===//
 #include "dialects/bb/BBText.h"
 
+#include "dialects/bb/Nearest.h"
+
 #include "llvm/ADT/StringExtras.h"
 
 using namespace mlir;
@@ -55,6 +57,37 @@ struct Syntax {
   }
 };
 } // namespace
+
+/// Whether the next token stands on the line of the one before it.
+static bool goesOnInLine(OpAsmParser &p) {
+  const char *next = p.getCurrentLocation().getPointer();
+  if (!llvm::isAlpha(*next))
+    return false;
+  // Behind the name of an op, so that there is something in front.
+  for (--next; *next != '\n'; --next)
+    if (*next != ' ' && *next != '\t' && *next != '\r')
+      return true;
+  return false;
+}
+
+/// After the clauses, a word on the same line is a misspelt clause, unless it
+/// begins the next op.
+static ParseResult refuseOtherClauses(OpAsmParser &p, const Syntax &syntax) {
+  if (!goesOnInLine(p))
+    return success();
+  StringRef rest(p.getCurrentLocation().getPointer());
+  StringRef word = rest.take_while(
+      [](char c) { return llvm::isAlnum(c) || c == '_' || c == '.'; });
+  if (word == "loc" || word == "recompute" ||
+      RegisteredOperationName::lookup("bb." + word.str(), p.getContext()) ||
+      RegisteredOperationName::lookup(word, p.getContext()))
+    return success();
+  SmallVector<StringRef> names;
+  for (const Clause &clause : syntax.clauses)
+    names.push_back(clause.name);
+  return p.emitError(p.getCurrentLocation())
+         << "has no clause '" << word << "'" << hintOrList(word, names);
+}
 
 ParseResult bitbyte::bb::parseBySyntax(OpAsmParser &p, StringRef text,
                                        bool segments, ParsedGraphOp &out) {
@@ -132,6 +165,8 @@ ParseResult bitbyte::bb::parseBySyntax(OpAsmParser &p, StringRef text,
       }
     }
   }
+  if (refuseOtherClauses(p, syntax))
+    return failure();
   for (auto &v : values) {
     sizes.push_back(v.has_value());
     if (v)

@@ -4,7 +4,10 @@
 // the moments, which become states. The scalars are run-time values: the host
 // computes 1 - beta in double, because 1 - 0.999 in f32 is off by 1e-5, and
 //   rate1 = 1 / (1 - beta1^t),  rate2 = 1 / (1 - beta2^t).
-bb.block @adamw(%p: f32[N], %g: f32[N], %m: f32[N], %v: f32[N],
+// What stands in <...> is what a run uses where its config says nothing.
+bb.block @adamw<lr = 1.0e-3, beta1 = 0.9, beta2 = 0.95, eps = 1.0e-8,
+                weight_decay = 0.1, clip = 1.0>
+               (%p: f32[N], %g: f32[N], %m: f32[N], %v: f32[N],
                 %lr: f32[], %beta1: f32[], %one_minus_beta1: f32[],
                 %beta2: f32[], %one_minus_beta2: f32[], %eps: f32[],
                 %decay: f32[], %rate1: f32[], %rate2: f32[])

@@ -1,6 +1,7 @@
 //===- Calls.cpp - Imports, and the names that a call binds
 //----------------===//
 #include "passes/instantiate/Calls.h"
+#include "dialects/bb/Nearest.h"
 #include "passes/instantiate/Instantiate.h"
 
 #include "llvm/ADT/StringSet.h"
@@ -19,6 +20,16 @@ Operation *bitbyte::bb::lookupCallable(Operation *from, StringRef name) {
             SymbolTable::getSymbolName(&op) == name)
           return &op;
   return nullptr;
+}
+/// The blocks and programs that an op may call.
+static SmallVector<StringRef> callableNames(Operation *from) {
+  SmallVector<StringRef> names;
+  for (Operation *at = from; at; at = at->getParentOp())
+    if (isa<ModelOp, ModuleOp>(at))
+      for (Operation &op : at->getRegion(0).front())
+        if (isa<BlockOp, ProgramOp>(op))
+          names.push_back(SymbolTable::getSymbolName(&op));
+  return names;
 }
 static GraphTensorType type(Type t) { return cast<GraphTensorType>(t); }
 static ArrayAttr configOf(Operation *op) {
@@ -72,8 +83,12 @@ LogicalResult bitbyte::bb::bindNames(CallOp call, Operation *callee,
     env[c.getName()] = v;
   }
   for (auto &[n, v] : given) {
-    auto d = call.emitOpError() << "gives '" << n.getValue() << "', which @"
-                                << call.getCallee() << " does not take";
+    SmallVector<StringRef> names;
+    for (auto c : configOf(callee).getAsRange<ConfigAttr>())
+      names.push_back(c.getName());
+    auto d = call.emitOpError()
+             << "gives '" << n.getValue() << "', which @" << call.getCallee()
+             << " does not take" << hint(n.getValue(), names);
     d.attachNote(callee->getLoc()) << "@" << call.getCallee() << " is here";
     return d;
   }
@@ -113,7 +128,8 @@ LogicalResult bitbyte::bb::checkCalls(ModuleOp module) {
     Operation *callee = lookupCallable(call, call.getCallee());
     if (!callee) {
       call.emitOpError() << "names @" << call.getCallee()
-                         << ", which is neither in this model nor imported";
+                         << ", which is neither in this model nor imported"
+                         << hint(call.getCallee(), callableNames(call));
       return WalkResult::interrupt();
     }
     Env env;

@@ -6,6 +6,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/instantiate/Instantiate.h"
 #include "dialects/bb/BBStreams.h"
+#include "dialects/bb/Nearest.h"
 #include "passes/instantiate/Calls.h"
 
 #include "mlir/IR/AttrTypeSubElements.h"
@@ -85,6 +86,14 @@ private:
     return success();
   }
 
+  SmallVector<StringRef> shapeNames() {
+    SmallVector<StringRef> names;
+    for (auto c : model.getConfig().getAsRange<ConfigAttr>())
+      if (c.getRole() != "value")
+        names.push_back(c.getName());
+    return names;
+  }
+
   LogicalResult programs() {
     for (ProgramOp p : model.getBody().getOps<ProgramOp>())
       if (failed(program(p, {"", config})))
@@ -98,8 +107,9 @@ private:
           return c.getName() == key && c.getRole() != "value";
         });
         if (!known)
-          return model.emitOpError() << "has no batch or stream name '" << name
-                                     << "' to give a shape";
+          return model.emitOpError()
+                 << "has no batch or stream name '" << name
+                 << "' to give a shape" << hintOrList(name, shapeNames());
         closure.env[key] = DimAttr::get(ctx, value);
         closure.suffix += name + std::to_string(value);
       }
@@ -171,20 +181,12 @@ private:
         it->second = v;
         return success();
       }
-      auto d = emitError(loc) << "@" << model.getSymName()
-                              << " has no config name '" << n.getValue() << "'";
-      StringRef best;
-      unsigned dist = 3;
-      for (auto &[k, x] : values) {
-        unsigned e = n.getValue().edit_distance(k.getValue(), true, dist);
-        if (e < dist) {
-          dist = e;
-          best = k.getValue();
-        }
-      }
-      if (!best.empty())
-        d << "; did you mean '" << best << "'?";
-      return d;
+      SmallVector<StringRef> names;
+      for (auto &[name, x] : values)
+        names.push_back(name);
+      return emitError(loc)
+             << "@" << model.getSymName() << " has no config name '"
+             << n.getValue() << "'" << hintOrList(n.getValue(), names);
     };
     if (!options.preset.empty()) {
       auto p = options.preset.empty()
@@ -192,11 +194,11 @@ private:
                    : dyn_cast_or_null<PresetOp>(
                          SymbolTable::lookupSymbolIn(model, options.preset));
       if (!p) {
-        auto d = model.emitOpError()
-                 << "has no preset '" << options.preset << "'; it has";
+        SmallVector<StringRef> names;
         for (PresetOp q : model.getBody().getOps<PresetOp>())
-          d << " " << q.getSymName();
-        return d;
+          names.push_back(q.getSymName());
+        return model.emitOpError() << "has no preset '" << options.preset << "'"
+                                   << hintOrList(options.preset, names);
       }
       for (Attribute a : p.getConfig())
         if (failed(set(cast<ConfigAttr>(a).getName(),

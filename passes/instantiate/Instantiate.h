@@ -1,13 +1,17 @@
-//===- Instantiate.h - From a spec to straight-line programs
-//---------------===//
+//===- Instantiate.h - From a spec to straight-line programs --------------===//
 #pragma once
 
 #include "dialects/bb/BBOps.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/Pass/Pass.h"
 
 #include <memory>
 
 namespace bitbyte::bb {
+
+#define GEN_PASS_DECL
+#define GEN_PASS_REGISTRATION
+#include "passes/instantiate/Passes.h.inc"
 
 /// One `--set name=value`.
 struct Override {
@@ -49,10 +53,8 @@ mlir::FailureOr<ModelOp> instantiate(ModelOp model,
 mlir::FailureOr<llvm::SmallVector<Override>>
 parseOverrides(mlir::MLIRContext *context, llvm::StringRef text);
 
-/// The phase: `--bb-instantiate`.
-std::unique_ptr<mlir::Pass> createInstantiatePass();
+/// The phase, with values that have been parsed already.
 std::unique_ptr<mlir::Pass>
 createInstantiatePass(const InstantiateOptions &options);
-void registerInstantiatePass();
 
 } // namespace bitbyte::bb

@@ -5,6 +5,11 @@
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/Path.h"
 
+namespace bitbyte::bb {
+#define GEN_PASS_DEF_INSTANTIATEPASS
+#include "passes/instantiate/Passes.h.inc"
+} // namespace bitbyte::bb
+
 using namespace mlir;
 using namespace bitbyte::bb;
 
@@ -51,21 +56,12 @@ bitbyte::bb::parseOverrides(MLIRContext *context, StringRef text) {
 }
 
 namespace {
-struct Instantiate final : PassWrapper<Instantiate, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(Instantiate)
-
-  Instantiate() = default;
+struct Instantiate final : bitbyte::bb::impl::InstantiatePassBase<Instantiate> {
+  using InstantiatePassBase::InstantiatePassBase;
   Instantiate(const Instantiate &other)
-      : PassWrapper(other), given(other.given) {}
-  explicit Instantiate(const InstantiateOptions &options) : given(options) {}
-
-  StringRef getArgument() const override { return "bb-instantiate"; }
-  StringRef getDescription() const override {
-    return "Binds the config, inlines blocks, unrolls repeats; parameters "
-           "become states";
-  }
-  void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<BBDialect>();
+      : InstantiatePassBase(other), given(other.given) {}
+  explicit Instantiate(const InstantiateOptions &options) : given(options) {
+    describe(options);
   }
 
   void runOnOperation() override {
@@ -84,6 +80,26 @@ struct Instantiate final : PassWrapper<Instantiate, OperationPass<ModuleOp>> {
   }
 
 private:
+  /// Makes the text of the pass say what it was given: a reproducer holds it.
+  void describe(const InstantiateOptions &options) {
+    preset = options.preset;
+    decode = options.decode;
+    dtype = isa<BFloat16Type>(options.compute) ? "bf16" : "f32";
+    for (const Override &entry : options.overrides) {
+      std::string text;
+      llvm::raw_string_ostream out(text);
+      printExpr(out, entry.value);
+      llvm::erase(text, ' ');
+      sets.push_back(entry.name + "=" + text);
+    }
+    for (auto &shape : options.shapes) {
+      std::string text;
+      for (auto &[name, length] : shape)
+        text += (text.empty() ? "" : ";") + name + "=" + std::to_string(length);
+      shapes.push_back(text);
+    }
+  }
+
   /// Imports are paths from the importing file; bbc has resolved them already.
   LogicalResult importFiles(ModuleOp module) {
     auto from = module.getLoc()->findInstanceOf<FileLineColLoc>();
@@ -136,26 +152,10 @@ private:
   }
 
   std::optional<FailureOr<InstantiateOptions>> given;
-  Option<std::string> preset{*this, "preset",
-                             llvm::cl::desc("preset of the model")};
-  ListOption<std::string> sets{*this, "set",
-                               llvm::cl::desc("NAME=VALUE, config values")};
-  ListOption<std::string> shapes{
-      *this, "shape", llvm::cl::desc("B=64;T=256: a further shape of @score")};
-  Option<std::string> dtype{*this, "dtype",
-                            llvm::cl::desc("compute type: f32 or bf16"),
-                            llvm::cl::init("f32")};
-  Option<bool> decode{
-      *this, "decode",
-      llvm::cl::desc("adds logits with an open stream, for incrementalize")};
 };
 } // namespace
 
-std::unique_ptr<Pass> bitbyte::bb::createInstantiatePass() {
-  return std::make_unique<Instantiate>();
-}
 std::unique_ptr<Pass>
 bitbyte::bb::createInstantiatePass(const InstantiateOptions &options) {
   return std::make_unique<Instantiate>(options);
 }
-void bitbyte::bb::registerInstantiatePass() { PassRegistration<Instantiate>(); }

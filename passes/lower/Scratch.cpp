@@ -53,8 +53,10 @@ ScratchPlan planScratch(KernelOp kernel) {
   SmallVector<Life *> order;
   for (Life &life : lives)
     order.push_back(&life);
-  std::stable_sort(order.begin(), order.end(),
-                   [](Life *a, Life *b) { return a->bytes > b->bytes; });
+  // Lives stand in one array: their addresses are the text order.
+  llvm::sort(order, [](Life *a, Life *b) {
+    return a->bytes != b->bytes ? a->bytes > b->bytes : a < b;
+  });
   ScratchPlan plan;
   SmallVector<Life *> placed;
   for (Life *life : order) {

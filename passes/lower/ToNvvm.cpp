@@ -3,12 +3,14 @@
 
 #include "passes/lower/NvvmLowering.h"
 
-#include "mlir/Pass/Pass.h"
+#include "passes/lower/Passes.h"
 #include "llvm/Support/MathExtras.h"
 
 using namespace mlir;
 
 namespace bitbyte::tile {
+#define GEN_PASS_DEF_TONVVMPASS
+#include "passes/lower/Passes.h.inc"
 
 static constexpr unsigned shared = static_cast<unsigned>(Space::Scratch);
 static constexpr llvm::StringLiteral scratchName = "scratch";
@@ -227,17 +229,7 @@ LLVM::LLVMFuncOp lowerGpuKernel(KernelOp kernel, StringRef name,
 
 namespace {
 
-struct ToNvvmPass final : PassWrapper<ToNvvmPass, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ToNvvmPass)
-
-  StringRef getArgument() const override { return "tile-to-nvvm"; }
-  StringRef getDescription() const override {
-    return "Lowers tile kernels to LLVM functions for NVIDIA GPUs";
-  }
-  void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<LLVM::LLVMDialect>();
-  }
-
+struct ToNvvm final : tile::impl::ToNvvmPassBase<ToNvvm> {
   void runOnOperation() override {
     KernelTarget target = KernelTarget::cuda();
     for (KernelOp kernel :
@@ -251,7 +243,5 @@ struct ToNvvmPass final : PassWrapper<ToNvvmPass, OperationPass<ModuleOp>> {
 };
 
 } // namespace
-
-void registerToNvvmPass() { PassRegistration<ToNvvmPass>(); }
 
 } // namespace bitbyte::tile

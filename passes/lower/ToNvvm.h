@@ -18,7 +18,4 @@ namespace bitbyte::tile {
 mlir::LLVM::LLVMFuncOp lowerGpuKernel(KernelOp kernel, llvm::StringRef name,
                                       const KernelTarget &target);
 
-/// `--tile-to-nvvm`: replaces every kernel of a module.
-void registerToNvvmPass();
-
 } // namespace bitbyte::tile

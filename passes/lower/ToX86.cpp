@@ -3,11 +3,13 @@
 
 #include "passes/lower/X86Lowering.h"
 
-#include "mlir/Pass/Pass.h"
+#include "passes/lower/Passes.h"
 
 using namespace mlir;
 
 namespace bitbyte::tile {
+#define GEN_PASS_DEF_TOX86PASS
+#include "passes/lower/Passes.h.inc"
 
 //===-- The function
 //-------------------------------------------------------===//
@@ -63,23 +65,8 @@ LLVM::LLVMFuncOp lowerKernel(KernelOp kernel, StringRef name,
 
 namespace {
 
-struct ToX86Pass final : PassWrapper<ToX86Pass, OperationPass<ModuleOp>> {
-  MLIR_DEFINE_EXPLICIT_INTERNAL_INLINE_TYPE_ID(ToX86Pass)
-
-  ToX86Pass() = default;
-  ToX86Pass(const ToX86Pass &) {}
-
-  Option<std::string> targetName{*this, "target",
-                                 llvm::cl::desc("level of the CPU"),
-                                 llvm::cl::init("cpu-v3")};
-
-  StringRef getArgument() const override { return "tile-to-x86"; }
-  StringRef getDescription() const override {
-    return "Lowers tile kernels to LLVM functions for x86";
-  }
-  void getDependentDialects(DialectRegistry &registry) const override {
-    registry.insert<LLVM::LLVMDialect>();
-  }
+struct ToX86 final : tile::impl::ToX86PassBase<ToX86> {
+  using ToX86PassBase::ToX86PassBase;
 
   void runOnOperation() override {
     std::optional<KernelTarget> target = KernelTarget::named(targetName);
@@ -98,7 +85,5 @@ struct ToX86Pass final : PassWrapper<ToX86Pass, OperationPass<ModuleOp>> {
 };
 
 } // namespace
-
-void registerToX86Pass() { PassRegistration<ToX86Pass>(); }
 
 } // namespace bitbyte::tile

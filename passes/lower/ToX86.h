@@ -18,7 +18,4 @@ namespace bitbyte::tile {
 mlir::LLVM::LLVMFuncOp lowerKernel(KernelOp kernel, llvm::StringRef name,
                                    const KernelTarget &target);
 
-/// `--tile-to-x86`: replaces every kernel of a module.
-void registerToX86Pass();
-
 } // namespace bitbyte::tile

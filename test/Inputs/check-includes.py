@@ -21,6 +21,7 @@ RULES = {
     "runtime/generate": ["runtime"],
     "tools/bbc": ["dialects", "passes", "compiler"],
     "tools/bb-opt": ["dialects", "passes", "compiler"],
+    "tools/bb-reduce": ["dialects", "passes", "compiler"],
     "tools/bb-lsp-server": ["dialects", "passes", "compiler"],
     "tools/bb-run": ["runtime"],
     "tools/bb-data": ["runtime"],

@@ -3,6 +3,7 @@
 #include "tools/bbc/Options.h"
 
 #include "compiler/codegen/Codegen.h"
+#include "dialects/bb/Nearest.h"
 
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/SmallVector.h"
@@ -58,7 +59,13 @@ cl::list<std::string>
              cl::cat(outputGroup),
              cl::desc("Of train, eval, generate, gradients and the spec's own "
                       "programs (default train,eval,generate)"));
-cl::opt<bool> nondeterministic("nondeterministic", cl::cat(outputGroup),
+cl::list<std::string> defaults(
+    "default", cl::value_desc("K=V,..."), cl::CommaSeparated,
+    cl::cat(modelGroup),
+    cl::desc("Numbers that a run uses where its config says nothing: lr, "
+             "beta1, beta2, eps, weight_decay, clip, accumulate; repeatable"));
+cl::opt<bool> nondeterministic("nondeterministic", cl::Hidden,
+                               cl::cat(outputGroup),
                                cl::desc("Allow atomics where they are faster"));
 cl::opt<int64_t>
     memoryBudget("memory-budget", cl::value_desc("bytes"), cl::cat(outputGroup),
@@ -93,6 +100,10 @@ cl::opt<std::string>
     dumpKernels("dump-kernels", cl::value_desc("dir"), cl::cat(lookGroup),
                 cl::desc("Write NAME.{tile.mlir,ll,s,txt} for each kernel"));
 
+cl::opt<std::string>
+    testFailure("test-failure", cl::Hidden, cl::cat(lookGroup),
+                cl::desc("PHASE or PHASE:crash: fail on purpose at its end"));
+
 cl::extrahelp examples(R"(
 EXAMPLES:
 
@@ -122,6 +133,29 @@ std::optional<std::pair<std::string, std::string>> nameValue(StringRef option,
   return std::nullopt;
 }
 
+/// Whether a run takes such a number; a reason why not is reported.
+bool checkDefault(StringRef name, StringRef value) {
+  constexpr StringRef known[] = {"lr",           "beta1", "beta2",     "eps",
+                                 "weight_decay", "clip",  "accumulate"};
+  if (!is_contained(known, name))
+    return usage("--default: a run takes no '" + name.str() + "'" +
+                 hintOrList(name, known)),
+           false;
+  bool whole = name == "accumulate";
+  int64_t count = 0;
+  double number = 0;
+  bool good =
+      whole ? !value.getAsInteger(10, count) && count > 0
+            : value.find_first_not_of("0123456789.eE-+") == StringRef::npos &&
+                  !value.starts_with("+") && !value.getAsDouble(number) &&
+                  number >= 0;
+  if (!good)
+    usage("--default: " + name.str() + " is a " +
+          (whole ? "whole number above 0" : "number of at least 0") +
+          ", not '" + value.str() + "'");
+  return good;
+}
+
 /// Fills `result` with the names of variants, each once; false if one is wrong.
 bool resolveTargets(std::vector<std::string> &result) {
   constexpr StringRef known[] = {"cpu-v3", "cpu-v4", "cpu-v4bf16", "cuda"};
@@ -137,8 +171,9 @@ bool resolveTargets(std::vector<std::string> &result) {
                    "--targets cpu-v3"),
              false;
     if (!is_contained(known, name))
-      return usage("--targets: no target '" + name +
-                   "'; there are cpu, cpu-v3, cpu-v4, cpu-v4bf16, cuda"),
+      return usage("--targets: no target '" + name + "'" +
+                   hintOrList(name, {"cpu", "cpu-v3", "cpu-v4", "cpu-v4bf16",
+                                     "cuda"})),
              false;
     if (!is_contained(result, name))
       result.push_back(name);
@@ -184,6 +219,12 @@ std::variant<CompileOptions, int> bitbyte::bb::parseCommandLine(int argc,
       return usageError;
     options.config.push_back(*pair);
   }
+  for (StringRef text : defaults) {
+    auto pair = nameValue("default", text);
+    if (!pair || !checkDefault(pair->first, pair->second))
+      return usageError;
+    options.defaults.push_back(*pair);
+  }
   for (StringRef text : shapes) {
     SmallVector<StringRef> parts;
     text.split(parts, ',');
@@ -196,13 +237,17 @@ std::variant<CompileOptions, int> bitbyte::bb::parseCommandLine(int argc,
     }
   }
   if (computeType != "f32" && computeType != "bf16")
-    return usage("--dtype is f32 or bf16, not '" + computeType + "'");
+    return usage("--dtype is f32 or bf16, not '" + computeType + "'" +
+                 hint(computeType, {"f32", "bf16"}));
   options.computeType = computeType;
   if (!resolveTargets(options.targets))
     return usageError;
   options.programs.assign(programs.begin(), programs.end());
   options.optimizer = optimizer;
-  options.nondeterministic = nondeterministic;
+  if (nondeterministic)
+    return usage(
+        "--nondeterministic: no target of this build has a kernel that "
+        "is faster with atomics; results are the same without it");
   if (memoryBudget < 0)
     return usage("--memory-budget is a number of bytes");
   options.memoryBudget = memoryBudget;
@@ -210,11 +255,18 @@ std::variant<CompileOptions, int> bitbyte::bb::parseCommandLine(int argc,
   if (!stopAfter.empty()) {
     options.stopAfter = phaseOf(stopAfter);
     if (!options.stopAfter)
-      return usage("--stop-after: no phase '" + stopAfter + "'; there are " +
-                   join(ArrayRef(phaseNames), ", "));
+      return usage("--stop-after: no phase '" + stopAfter + "'" +
+                   hintOrList(stopAfter, phaseNames));
     if (*options.stopAfter >= Phase::tile && options.targets.size() > 1)
       return usage("--stop-after " + stopAfter +
                    " prints one target's IR: name one in --targets");
+  }
+  if (!testFailure.empty()) {
+    auto [phase, how] = StringRef(testFailure).split(':');
+    options.testFailure = phaseOf(phase);
+    options.testCrash = how == "crash";
+    if (!options.testFailure)
+      return usage("--test-failure: no phase '" + phase.str() + "'");
   }
   options.dumpPhases = dumpPhases;
   options.dumpKernels = dumpKernels;

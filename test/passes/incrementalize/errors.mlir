@@ -86,3 +86,33 @@ bb.model @block(batch B = 2, stream T = 8, d = 16) {
     return %z
   }
 }
+
+// -----
+
+// The same elements in another order: each row has some of every position.
+bb.model @mixed(batch B = 2, stream T = 8, d = 16) {
+  program @logits(%bytes: u8[B, T]) -> [B, T, 256] {
+    %w = param "w" [256, d] init ones
+    %e = embed %bytes, %w
+    // expected-error @below {{'bb.reshape' op looks at the whole sequence, so that its result cannot be made byte by byte}}
+    %s = reshape %e to [B, d, T]
+    %h = transpose %s by [0, 2, 1]
+    %z = linear %h, %w
+    return %z
+  }
+}
+
+// -----
+
+// A table with a row for each position.
+bb.model @table(batch B = 2, stream T = 8, d = 16) {
+  program @logits(%bytes: u8[B, T]) -> [B, T, 256] {
+    %w = param "w" [256, d] init ones
+    %e = embed %bytes, %w
+    %rows = reshape %e to [B*T, d]
+    // expected-error @below {{'bb.embed' op looks at the whole sequence}}
+    %h = embed %bytes, %rows
+    %z = linear %h, %w
+    return %z
+  }
+}
