@@ -177,6 +177,51 @@ static std::string joinPtx(ArrayRef<std::string> modules) {
   return result;
 }
 
+/// Adds cubins, and what the kernels take. Without ptxas nothing is added: a
+/// driver assembles PTX itself.
+static void addCubins(Library &library, tile::KernelOp at,
+                      const KernelCache &cache) {
+  std::optional<std::string> ptxas = findPtxas();
+  if (!ptxas)
+    return;
+  struct Part {
+    llvm::StringRef arch;
+    std::string code, problem;
+  };
+  Part parts[] = {{"sm_80", "", ""}, {"sm_90", "", ""}};
+  llvm::StringRef ptx(library.bytes.data(), library.bytes.size());
+  parallelForEach(at.getContext(), parts, [&](Part &part) {
+    std::string key =
+        (part.arch + "_" +
+         llvm::utohexstr(llvm::xxh3_64bits(llvm::arrayRefFromStringRef(ptx)),
+                         /*LowerCase=*/true))
+            .str();
+    if (std::optional<std::string> known = cache.find(key)) {
+      part.code = std::move(*known);
+      return;
+    }
+    llvm::Expected<Assembled> made = assemble(*ptxas, ptx, part.arch);
+    if (!made) {
+      part.problem = llvm::toString(made.takeError());
+      return;
+    }
+    part.code = made->messages + std::string(1, '\0') + made->cubin;
+    cache.insert(key, part.code);
+  });
+  for (Part &part : parts) {
+    if (!part.problem.empty()) {
+      at.emitWarning() << part.problem << "; the artifact has no cubin for "
+                       << part.arch;
+      continue;
+    }
+    auto [messages, cubin] = llvm::StringRef(part.code).split('\0');
+    for (Kernel &kernel : library.kernels)
+      kernel.resources.push_back(
+          resourcesOf(messages, kernel.symbol, part.arch));
+    library.cubins.push_back(cubin.str());
+  }
+}
+
 FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
                            const Options &options) {
   FailureOr<std::vector<Job>> jobs = runAll(kernels, options, false);
@@ -196,6 +241,7 @@ FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
     std::string text = joinPtx(objects);
     library.format = "ptx";
     library.bytes.assign(text.begin(), text.end());
+    addCubins(library, kernels.front(), KernelCache(options.cacheDirectory));
     return library;
   }
   llvm::Expected<std::vector<char>> bytes = linkSharedLibrary(objects);

@@ -1,6 +1,7 @@
 //===- Codegen.h - Tile kernels to machine code ---------------------------===//
 #pragma once
 
+#include "compiler/codegen/Ptxas.h"
 #include "dialects/tile/TileOps.h"
 
 #include <string>
@@ -22,12 +23,16 @@ struct Kernel {
   int64_t scratchBytes = 0;
   /// Of a block on a GPU; 0 on a CPU.
   int64_t threads = 0;
+  /// By machine, where ptxas is present.
+  std::vector<Resources> resources;
 };
 
 struct Library {
   std::string format = "elf"; ///< or "ptx"
   std::vector<char> bytes;    ///< a shared library that needs no other, or text
-  std::vector<Kernel> kernels; ///< one per kernel given, in order
+  std::vector<Kernel> kernels;     ///< one per kernel given, in order
+  std::vector<std::string> cubins; ///< PTX assembled for sm_80 and sm_90, where
+                                   ///< ptxas is present
 };
 
 /// The best CPU target of this machine; empty if it has no AVX2.

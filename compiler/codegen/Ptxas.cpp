@@ -77,8 +77,18 @@ llvm::Expected<Assembled> assemble(const std::string &ptxas,
   auto cubin = llvm::MemoryBuffer::getFile(output);
   if (!cubin)
     return llvm::createStringError(cubin.getError(), "cannot read " + output);
-  Assembled result;
-  result.cubin = (*cubin)->getBuffer().str();
+  return Assembled{(*cubin)->getBuffer().str(), said};
+}
+
+Resources resourcesOf(llvm::StringRef messages, llvm::StringRef symbol,
+                      llvm::StringRef arch) {
+  constexpr llvm::StringLiteral start = "Compiling entry function '";
+  llvm::StringRef said = messages;
+  size_t at = said.find((start + symbol + "'").str());
+  said = said.substr(at).drop_front(std::min(start.size(), said.size()));
+  said = said.take_front(said.find(start));
+  Resources result;
+  result.arch = arch;
   result.registers = numberIn(said, "Used ([0-9]+) registers");
   result.spillBytes = numberIn(said, "([0-9]+) bytes spill stores") +
                       numberIn(said, "([0-9]+) bytes spill loads");

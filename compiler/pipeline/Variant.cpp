@@ -3,7 +3,6 @@
 #include "compiler/pipeline/Variant.h"
 
 #include "compiler/codegen/Codegen.h"
-#include "compiler/codegen/Ptxas.h"
 #include "dialects/plan/PlanDialect.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -30,51 +29,53 @@ std::vector<tile::KernelOp> usedKernels(ModuleOp module) {
   return kernels;
 }
 
-/// What ptxas makes of a kernel, for people; a wish for it where it is missing.
-std::string resourcesOf(StringRef ptx) {
-  std::optional<std::string> ptxas = codegen::findPtxas();
-  if (!ptxas)
+/// What a kernel takes, for people.
+std::string resourceLines(const codegen::Kernel &kernel) {
+  if (kernel.resources.empty())
     return "no ptxas here: registers and spills are not known\n";
   std::string text;
   raw_string_ostream out(text);
-  for (StringRef arch : {"sm_80", "sm_90"}) {
-    Expected<codegen::Assembled> made = codegen::assemble(*ptxas, ptx, arch);
-    out << arch << ": ";
-    if (!made) {
-      out << toString(made.takeError()) << "\n";
-      continue;
-    }
-    out << made->registers << " registers, " << made->sharedBytes
-        << " bytes of static shared memory, " << made->spillBytes
-        << " bytes spilled, " << made->stackBytes << " bytes of stack\n";
-  }
+  for (const codegen::Resources &each : kernel.resources)
+    out << each.arch << ": " << each.registers << " registers, "
+        << each.sharedBytes << " bytes of static shared memory, "
+        << each.spillBytes << " bytes spilled, " << each.stackBytes
+        << " bytes of stack\n";
   return text;
 }
 
 /// Writes NAME.tile.mlir, NAME.ll, NAME.s or NAME.ptx, and NAME.txt for each
-/// kernel.
+/// kernel, and the cubins.
 LogicalResult dumpKernels(ArrayRef<tile::KernelOp> kernels,
                           const codegen::Library &library,
                           const codegen::Options &target, StringRef folder) {
   auto texts = codegen::emitTexts(kernels, target);
   if (failed(texts))
     return failure();
-  bool isGpu = library.format == "ptx";
   if (std::error_code error = sys::fs::create_directories(folder)) {
     WithColor::error(errs(), "bbc")
         << folder << ": " << error.message() << "\n";
     return failure();
   }
+  bool isGpu = library.format == "ptx";
+  auto writeFile = [&](const Twine &name, StringRef content) {
+    SmallString<128> path(folder);
+    sys::path::append(path, name);
+    Error error = writeWhole(path, content);
+    bool good = !error;
+    if (error)
+      WithColor::error(errs(), "bbc") << toString(std::move(error)) << "\n";
+    return success(good);
+  };
+  for (auto [cubin, made] :
+       zip(library.cubins, library.kernels.empty()
+                               ? std::vector<codegen::Resources>()
+                               : library.kernels.front().resources))
+    if (failed(writeFile(made.arch + ".cubin", cubin)))
+      return failure();
   for (auto [each, text, code] : zip_equal(kernels, *texts, library.kernels)) {
     tile::KernelOp kernel = each;
     auto write = [&](StringRef ending, StringRef content) {
-      SmallString<128> path(folder);
-      sys::path::append(path, kernel.getSymName() + ending);
-      Error error = writeWhole(path, content);
-      bool good = !error;
-      if (error)
-        WithColor::error(errs(), "bbc") << toString(std::move(error)) << "\n";
-      return success(good);
+      return writeFile(kernel.getSymName() + ending, content);
     };
     std::string facts =
         "target " + target.target + "\nsymbol " + code.symbol + "\nprograms " +
@@ -86,7 +87,7 @@ LogicalResult dumpKernels(ArrayRef<tile::KernelOp> kernels,
         std::to_string(kernel.getFlops().value_or(0)) + "\ntraffic bytes " +
         std::to_string(kernel.getTraffic().value_or(0)) + "\n";
     if (isGpu)
-      facts += resourcesOf(text.assembly);
+      facts += resourceLines(code);
     if (failed(write(".tile.mlir", textOf(kernel))) ||
         failed(write(".ll", text.llvm)) ||
         failed(write(isGpu ? ".ptx" : ".s", text.assembly)) ||
@@ -141,11 +142,15 @@ FailureOr<CompiledVariant> bb::compileVariant(ModuleOp module, StringRef target,
                         uint64_t(code.scratchBytes), uint32_t(code.threads)});
   CompiledVariant variant;
   variant.tables = assembleVariant(module, target, compiled);
-  auto machineCode = std::make_unique<fb::ModuleT>();
-  machineCode->format = library->format;
-  variant.tables.tables->modules.push_back(std::move(machineCode));
-  variant.segments.modules.emplace_back(library->bytes.begin(),
-                                        library->bytes.end());
+  auto add = [&](StringRef format, std::string code) {
+    auto module = std::make_unique<fb::ModuleT>();
+    module->format = format;
+    variant.tables.tables->modules.push_back(std::move(module));
+    variant.segments.modules.push_back(std::move(code));
+  };
+  add(library->format, {library->bytes.begin(), library->bytes.end()});
+  for (std::string &cubin : library->cubins)
+    add("cubin", std::move(cubin));
   variant.segments.constants = std::move(variant.tables.constants);
   return variant;
 }

@@ -154,6 +154,7 @@ LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op) {
        flatBuffer(cast<bb::GraphTensorType>(op.getAt().getType()))},
       {BufType::global({batch, slots, width}, ring.getElement())},
       llvm::divideCeil(batch * slots, share));
+  k->setVector(vectorFor(context.target, {ring}, width, 1));
   k->setCost(0, 2 * byteCount(ring));
   Value at = k->rem(
       k->toIndex(k->loadScalar(k->i32(), k->arg(2), {k->index(0)})), slots);
