@@ -295,14 +295,59 @@ def BB_ConvOp : BB_GraphOp<"conv", "x w ?bias | from:value",
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, Optional<BB_Tensor>:$bias, Optional<BB_Tensor>:$from);
   let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$tail);
 }
-def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value", [BB_Decodes]> {
+def BB_ConvGradOp : BB_GraphOp<"conv_grad", "x w dy"> {
+  let summary = "Gradients of conv";
+  let description = [{
+    `[B, T, D], [D, taps], [B, T, D] -> [B, T, D], f32[D, taps], f32[D]`: to x, w
+    and the bias.
+  }];
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, BB_Tensor:$dy);
+  let results = (outs BB_Tensor:$dx, BB_Tensor:$dw, BB_Tensor:$db);
+}
+def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value save:dim", [BB_Decodes]> {
   let summary = "h = exp(dt a) h + dt b x; y = c h";
   let description = [{
     x, dt `[B, T, D]`, a `[D, N]`, b, c `[B, T, N]` `-> [B, T, D]`. `from` gives h
-    f32 `[B, D, N]` at the start and asks for the one at the end.
+    f32 `[B, N, D]` at the start and asks for the one at the end; `save` n asks for
+    h before items 0, n, 2n, .., f32 `[B, ceildiv(T, n), N, D]`, which the gradient
+    starts from. One of the two.
   }];
-  let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c, Optional<BB_Tensor>:$from);
-  let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$tail);
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c,
+      Optional<BB_Tensor>:$from, OptionalAttr<BB_Dim>:$save);
+  let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$states);
+}
+def BB_SelectiveScanGradOp : BB_GraphOp<"selective_scan_grad", "x dt a b c states dy | save:dim"> {
+  let summary = "Gradients of selective_scan";
+  let description = [{
+    Reads its operands, the states that it saved and `dy`; gives dx, ddt `[B, T, D]`
+    in their types, da f32 `[D, N]`, db and dc f32 `[B, T, N]`.
+  }];
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c,
+      BB_Tensor:$states, BB_Tensor:$dy, BB_Dim:$save);
+  let results = (outs BB_Tensor:$dx, BB_Tensor:$ddt, BB_Tensor:$da, BB_Tensor:$db, BB_Tensor:$dc);
+}
+def BB_SsdOp : BB_GraphOp<"ssd", "x dt a b c | chunk:dim from:value save:flag", [BB_Decodes]> {
+  let summary = "A scan whose decay is one number per head: matrix products over chunks";
+  let description = [{
+    x `[B, T, H, P]`, dt `[B, T, H]`, a `[H]`, b, c `[B, T, G, N]` `-> [B, T, H, P]`:
+    h = exp(dt a) h + dt b x^T, y = c h for each head, which reads group h * G / H.
+    `chunk` items become products among each other. `from` gives h f32
+    `[B, H, N, P]` at the start and asks for the one at the end; `save` asks for h
+    before each chunk, f32 `[B, ceildiv(T, chunk), H, N, P]`. One of the two.
+  }];
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c,
+      Optional<BB_Tensor>:$from, BB_Dim:$chunk, UnitAttr:$save);
+  let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$states);
+}
+def BB_SsdGradOp : BB_GraphOp<"ssd_grad", "x dt a b c states dy | chunk:dim"> {
+  let summary = "Gradients of ssd";
+  let description = [{
+    Reads its operands, the states that it saved and `dy`; gives dx `[B, T, H, P]` in
+    its type, ddt f32 `[B, T, H]`, da f32 `[H]`, db and dc f32 `[B, T, G, N]`.
+  }];
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c,
+      BB_Tensor:$states, BB_Tensor:$dy, BB_Dim:$chunk);
+  let results = (outs BB_Tensor:$dx, BB_Tensor:$ddt, BB_Tensor:$da, BB_Tensor:$db, BB_Tensor:$dc);
 }
 
 //===-- gather -------------------------------------------------------------===//

@@ -151,22 +151,48 @@ LogicalResult ConvOp::decode(DecodeBuilder &d) {
   d.result(getY(), now.getY());
   return success();
 }
-LogicalResult SelectiveScanOp::decode(DecodeBuilder &d) {
-  SmallVector<Value> now;
-  for (Value v : {getX(), getDt(), getA(), getB(), getC()})
+/// What a scan of either kind has in one step: operands now, and its state.
+template <typename Op, typename Create>
+static LogicalResult decodeScan(DecodeBuilder &d, Op op, GraphTensorType stored,
+                                Create create) {
+  FlatSymbolRefAttr state = d.state(op, "scan", stored);
+  Op step = create(d.read(op.getLoc(), state, stored));
+  d.write(op.getLoc(), state, step.getStates());
+  d.result(op.getY(), step.getY());
+  return success();
+}
+static LogicalResult operandsNow(DecodeBuilder &d, ValueRange operands,
+                                 SmallVectorImpl<Value> &now) {
+  for (Value v : operands)
     if (!now.emplace_back(d.in(v)))
       return failure();
+  return success();
+}
+LogicalResult SelectiveScanOp::decode(DecodeBuilder &d) {
+  SmallVector<Value> now;
+  if (failed(operandsNow(d, {getX(), getDt(), getA(), getB(), getC()}, now)))
+    return failure();
   GraphTensorType a = type(now[2]); // [D, N]
   auto stored = GraphTensorType::get(getContext(),
-                                     {type(now[0]).dim(0), a.dim(0), a.dim(1)},
+                                     {type(now[0]).dim(0), a.dim(1), a.dim(0)},
                                      Float32Type::get(getContext()));
-  auto state = d.state(*this, "scan", stored);
-  auto step =
-      SelectiveScanOp::create(d, getLoc(), now[0], now[1], now[2], now[3],
-                              now[4], d.read(getLoc(), state, stored));
-  d.write(getLoc(), state, step.getTail());
-  d.result(getY(), step.getY());
-  return success();
+  return decodeScan(d, *this, stored, [&](Value from) {
+    return SelectiveScanOp::create(d, getLoc(), now[0], now[1], now[2], now[3],
+                                   now[4], from, DimAttr());
+  });
+}
+LogicalResult SsdOp::decode(DecodeBuilder &d) {
+  SmallVector<Value> now;
+  if (failed(operandsNow(d, {getX(), getDt(), getA(), getB(), getC()}, now)))
+    return failure();
+  GraphTensorType x = type(now[0]), b = type(now[3]);
+  auto stored = GraphTensorType::get(getContext(),
+                                     {x.dim(0), x.dim(2), b.dim(3), x.dim(3)},
+                                     Float32Type::get(getContext()));
+  return decodeScan(d, *this, stored, [&](Value from) {
+    return SsdOp::create(d, getLoc(), now[0], now[1], now[2], now[3], now[4],
+                         from, getChunkAttr(), false);
+  });
 }
 
 //===-- gather, views, positions

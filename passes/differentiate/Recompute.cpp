@@ -12,7 +12,8 @@ using namespace bitbyte::bb;
 static bool isCheap(Operation *op) {
   return isa<BBDialect>(op->getDialect()) && isPure(op) &&
          !isa<LinearOp, EinsumOp, AttentionOp, AttentionGradOp, ScatterAddOp,
-              SelectiveScanOp, ConvOp>(op);
+              SelectiveScanOp, SelectiveScanGradOp, ConvOp, ConvGradOp, SsdOp,
+              SsdGradOp>(op);
 }
 
 /// The value whose memory `value` shares: itself, or what it is a view of.

@@ -34,7 +34,8 @@ static int64_t points(FusedOp op) {
 static bool isAnchor(Operation *op) {
   auto fused = dyn_cast<FusedOp>(op);
   return fused ? bool(fused.anchor())
-               : isa<AttentionOp, AttentionGradOp, ScatterAddOp>(op);
+               : isa<AttentionOp, AttentionGradOp, ScatterAddOp, ConvOp, ConvGradOp,
+                     SelectiveScanOp, SelectiveScanGradOp, SsdOp, SsdGradOp>(op);
 }
 
 /// Whether the region is row-wise: its last dim is the last axis of whatever

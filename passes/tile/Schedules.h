@@ -91,6 +91,15 @@ mlir::LogicalResult scheduleGpuAttention(ScheduleContext &context,
                                          bb::AttentionOp op);
 mlir::LogicalResult scheduleGpuAttentionGrad(ScheduleContext &context,
                                              bb::AttentionGradOp op);
+mlir::LogicalResult scheduleConv(ScheduleContext &context, bb::ConvOp op);
+mlir::LogicalResult scheduleConvGrad(ScheduleContext &context,
+                                     bb::ConvGradOp op);
+mlir::LogicalResult scheduleSelectiveScan(ScheduleContext &context,
+                                          bb::SelectiveScanOp op);
+mlir::LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
+                                              bb::SelectiveScanGradOp op);
+mlir::LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op);
+mlir::LogicalResult scheduleSsdGrad(ScheduleContext &context, bb::SsdGradOp op);
 mlir::LogicalResult scheduleScatterAdd(ScheduleContext &context,
                                        bb::ScatterAddOp op);
 mlir::LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op);

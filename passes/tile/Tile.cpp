@@ -40,7 +40,27 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
       signalPassFailure();
   }
 
+  static LogicalResult scheduleScan(ScheduleContext &context, Operation *op) {
+    // Their scratch is written and read by other lanes without a barrier.
+    if (context.target.isGpu)
+      return op->emitOpError("has no schedule for ") << context.target.name;
+    return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+        .Case([&](bb::ConvOp o) { return scheduleConv(context, o); })
+        .Case([&](bb::ConvGradOp o) { return scheduleConvGrad(context, o); })
+        .Case([&](bb::SelectiveScanOp o) {
+          return scheduleSelectiveScan(context, o);
+        })
+        .Case([&](bb::SelectiveScanGradOp o) {
+          return scheduleSelectiveScanGrad(context, o);
+        })
+        .Case([&](bb::SsdOp o) { return scheduleSsd(context, o); })
+        .Case([&](bb::SsdGradOp o) { return scheduleSsdGrad(context, o); });
+  }
+
   static LogicalResult schedule(ScheduleContext &context, Operation *op) {
+    if (isa<bb::ConvOp, bb::ConvGradOp, bb::SelectiveScanOp,
+            bb::SelectiveScanGradOp, bb::SsdOp, bb::SsdGradOp>(op))
+      return scheduleScan(context, op);
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
         .Case([&](bb::FusedOp o) {
           return o.anchor() ? scheduleMatmul(context, o)

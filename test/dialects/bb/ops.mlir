@@ -98,6 +98,22 @@ bb.model @m(batch B = 2, stream T = 8, d = 16, n_head = 2, eps = 1.0e-5, tied = 
     %z = scatter_add %i, %v rows 256 into f32
     // CHECK: positions of T period 4
     %o = positions of T period 4
+    // CHECK: conv %x, {{.*}}, {{.*}} from %
+    %cw = param "cw" [d, 4] init ones
+    %rows = fill value 0 to real of [B, 3, d]
+    %c1, %tail = conv %x, %cw, %g from %rows
+    %c2, %c3, %c4 = conv_grad %c1, %cw, %x
+    %a0 = param "a" [d, 8] init ones
+    %bc = fill value 0 to real of [B, T, 8]
+    %h0 = fill value 0 to f32 of [B, 8, d]
+    // CHECK: selective_scan {{.*}} from %
+    %y1, %h1 = selective_scan %c1, %x, %a0, %bc, %bc from %h0
+    %hd = reshape %x to [B, T, n_head, d/n_head]
+    %dt = fill value 0 to real of [B, T, n_head]
+    %a1 = param "a1" [n_head] init ones
+    %bg = fill value 0 to real of [B, T, 1, 8]
+    // CHECK: ssd {{.*}} chunk 4
+    %y2 = ssd %hd, %dt, %a1, %bg, %bg chunk 4
     // CHECK: repeat i < 2 as "layers.{i}" with
     %n = repeat i < 2 as "layers.{i}" with %m = %v {
       %m1 = call @twice<k = 2*i>(%m) as "inner"

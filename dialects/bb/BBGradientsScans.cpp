@@ -1,0 +1,86 @@
+//===- BBGradientsScans.cpp - Gradients of convolution and scans ----------===//
+//
+// A scan's gradient runs backwards from states that forward saves before each
+// chunk; within a chunk it computes the states again, so that no tensor of
+// [B, T, D, N] is ever made.
+//
+//===----------------------------------------------------------------------===//
+#include "dialects/bb/BBGradients.h"
+
+using namespace mlir;
+using namespace bitbyte::bb;
+
+/// y[t] = bias + sum over taps k of w[k] x[t - (K-1) + k]:
+/// dx[t] = sum of w[k] dy[t + (K-1) - k],
+/// dw[k] = sum of dy[t] x[t - (K-1) + k].
+GRADIENT(ConvOp) {
+  if (getFrom())
+    return emitOpError("cannot be differentiated with 'from'");
+  Rule r(g, *this);
+  auto grad = ConvGradOp::create(g, getLoc(), getX(), getW(), r.dy());
+  r.add(getX(), grad.getDx());
+  r.add(getW(), grad.getDw());
+  if (getBias())
+    r.add(getBias(), grad.getDb());
+  return success();
+}
+NO_GRADIENT(ConvGradOp)
+
+/// Items between saved states: the chunk's states and decays of a few state
+/// rows stay in the first cache.
+static constexpr int64_t kItemsPerState = 32;
+
+/// The forward op is replaced by one that also saves states. Backwards from the
+/// end, with gh the gradient of the state, a_t = exp(dt_t A):
+///   gh += dy_t C_t,  X = gh a_t h_(t-1),
+///   dC_t = dy_t h_t,  dB_t = gh dt_t x_t,  dA += X dt_t,
+///   ddt_t = sum over n of X A + gh B_t x_t,  dx_t = dt_t sum of gh B_t,
+///   gh <- gh a_t.
+GRADIENT(SelectiveScanOp) {
+  if (getFrom())
+    return emitOpError("cannot be differentiated with 'from'");
+  Rule r(g, *this);
+  Value dy = r.dy();
+  SelectiveScanOp saving = *this;
+  if (!getSave()) {
+    OpBuilder b(*this);
+    saving =
+        SelectiveScanOp::create(b, getLoc(), getX(), getDt(), getA(), getB(),
+                                getC(), Value(), r.whole(kItemsPerState));
+    getY().replaceAllUsesWith(saving.getY());
+  }
+  auto grad = SelectiveScanGradOp::create(g, getLoc(), getX(), getDt(), getA(),
+                                          getB(), getC(), saving.getStates(),
+                                          dy, *saving.getSave());
+  r.add(getX(), grad.getDx());
+  r.add(getDt(), grad.getDdt());
+  r.add(getA(), grad.getDa());
+  r.add(getB(), grad.getDb());
+  r.add(getC(), grad.getDc());
+  return success();
+}
+NO_GRADIENT(SelectiveScanGradOp)
+
+/// As for selective_scan, in products over chunks: see the schedule.
+GRADIENT(SsdOp) {
+  if (getFrom())
+    return emitOpError("cannot be differentiated with 'from'");
+  Rule r(g, *this);
+  Value dy = r.dy();
+  SsdOp saving = *this;
+  if (!getSave()) {
+    OpBuilder b(*this);
+    saving = SsdOp::create(b, getLoc(), getX(), getDt(), getA(), getB(), getC(),
+                           Value(), getChunkAttr(), /*save=*/true);
+    getY().replaceAllUsesWith(saving.getY());
+  }
+  auto grad = SsdGradOp::create(g, getLoc(), getX(), getDt(), getA(), getB(),
+                                getC(), saving.getStates(), dy, getChunkAttr());
+  r.add(getX(), grad.getDx());
+  r.add(getDt(), grad.getDdt());
+  r.add(getA(), grad.getDa());
+  r.add(getB(), grad.getDb());
+  r.add(getC(), grad.getDc());
+  return success();
+}
+NO_GRADIENT(SsdGradOp)
