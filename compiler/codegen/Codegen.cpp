@@ -16,6 +16,7 @@
 #include "llvm/ADT/StringSet.h"
 #include "llvm/IR/LLVMContext.h"
 #include "llvm/IR/Module.h"
+#include "llvm/Support/CrashRecoveryContext.h"
 #include "llvm/Support/xxhash.h"
 #include "llvm/TargetParser/Host.h"
 
@@ -151,8 +152,17 @@ static FailureOr<std::vector<Job>> runAll(ArrayRef<tile::KernelOp> kernels,
 
   KernelCache cache(options.cacheDirectory);
   Work work{*target, cache, forPeople};
-  if (failed(failableParallelForEach(context, jobs,
-                                     [&](Job &job) { return run(job, work); })))
+  // A crash on a worker thread would end the program without a word about the
+  // kernel. What a job works on is its own, and is left behind.
+  llvm::CrashRecoveryContext::Enable();
+  auto guarded = [&](Job &job) -> LogicalResult {
+    LogicalResult result = failure();
+    llvm::CrashRecoveryContext guard;
+    if (!guard.RunSafely([&] { result = run(job, work); }))
+      return job.kernel.emitError("crashes the code generator");
+    return result;
+  };
+  if (failed(failableParallelForEach(context, jobs, guarded)))
     return failure();
   return jobs;
 }

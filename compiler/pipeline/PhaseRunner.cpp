@@ -67,7 +67,13 @@ Ending PhaseRunner::runPhase(Phase phase,
 
 LogicalResult PhaseRunner::lower(ModuleOp module, StringRef target,
                                  llvm::function_ref<LogicalResult()> work) {
-  Ending ending = runPhase(Phase::lower, work);
+  Ending ending = runPhase(Phase::lower, [&] {
+    if (options.testFailure != Phase::lower)
+      return work();
+    if (options.testCrash)
+      LLVM_BUILTIN_TRAP;
+    return failure();
+  });
   if (ending == Ending::succeeded)
     return success();
   // Code is made kernel by kernel and of copies, so that the module is whole.

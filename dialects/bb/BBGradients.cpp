@@ -262,5 +262,6 @@ NO_GRADIENT(DequantizeOp)
 /// Backward needs forward's mask again, and a mask has no name by which it
 /// could be drawn twice.
 GRADIENT(DropoutOp) {
-  return emitOpError("cannot be differentiated: its mask cannot be repeated");
+  return emitOpError("cannot be differentiated: its mask cannot be "
+                     "repeated; leave it out of @score to train");
 }

@@ -175,11 +175,14 @@ Value Emit::move(Value from, Value dynamic, int64_t fixed, int64_t bytes) {
   if (dynamic)
     from = LLVM::GEPOp::create(builder, loc, from.getType(), element, from,
                                ArrayRef<LLVM::GEPArg>{dynamic});
-  if (fixed)
-    from = LLVM::GEPOp::create(
-        builder, loc, from.getType(), element, from,
-        ArrayRef<LLVM::GEPArg>{static_cast<int32_t>(fixed)});
-  return from;
+  if (!fixed)
+    return from;
+  // An index in the op itself has few bits.
+  LLVM::GEPArg index = llvm::isInt<LLVM::kGEPConstantBitWidth>(fixed)
+                           ? LLVM::GEPArg(static_cast<int32_t>(fixed))
+                           : LLVM::GEPArg(constant(integer(64), fixed));
+  return LLVM::GEPOp::create(builder, loc, from.getType(), element, from,
+                             ArrayRef<LLVM::GEPArg>{index});
 }
 
 Value Emit::load(Type type, Value from, int64_t alignment) {

@@ -79,3 +79,18 @@ bb.model @gather() {
 // CHECK: %[[X:.*]] = fused dims [a = 2, b = 5, c = 12] reads (%bytes at (a, b), %{{.*}}) writes (f32[2, 5, 12] at (a, b, c))
 // CHECK: bb.at %arg1[%arg0, %{{.*}}]
 // CHECK: fused dims [a = 4, b = 5, c = 2] reads (%[[X]] at (c, b, (a + 3))) writes (f32[4, 5, 2] at (a, b, c))
+
+// -----
+
+// What is not trained drops nothing.
+bb.model @dropout() {
+  program @p(%x: f32[4, 8]) -> f32[4, 8] {
+    %y = silu %x
+    %d = dropout %y p 0.1
+    return %d
+  }
+}
+// CHECK-LABEL: @dropout
+// CHECK: %[[Y:.*]] = fused
+// CHECK-NOT: dropout
+// CHECK: return %[[Y]]

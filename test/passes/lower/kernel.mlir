@@ -88,3 +88,16 @@ tile.kernel @tail(%x: !tile.buf<60xf32, global>, %y: !tile.buf<60xf32, global>)
   tile.store %v, %y[%at] bounds [%again] : !row -> !tile.buf<60xf32, global>
   tile.return
 }
+
+// A place beyond what fits an address computation's own constant.
+// CHECK-LABEL: llvm.func @far(
+// CHECK: %[[FAR:.*]] = llvm.mlir.constant(399999984 : i64) : i64
+// CHECK: llvm.getelementptr %{{.*}}[%[[FAR]]]
+tile.kernel @far(%x: !tile.buf<400000000xf32, global>, %y: !tile.buf<16xf32, global>)
+    attributes {programs = 1 : i64} {
+  %at = arith.constant 399999984 : index
+  %c0 = arith.constant 0 : index
+  %v = tile.load %x[%at] : !tile.buf<400000000xf32, global> -> !row
+  tile.store %v, %y[%c0] : !row -> !tile.buf<16xf32, global>
+  tile.return
+}
