@@ -92,6 +92,8 @@ ParseResult FusedOp::parse(OpAsmParser &p, OperationState &state) {
   state.addAttribute("dim_sizes", b.getDenseI64ArrayAttr(sizes));
   state.addAttribute("maps", b.getArrayAttr(maps));
   state.addTypes(types);
+  if (succeeded(p.parseOptionalKeyword("recompute")))
+    state.addAttribute("recompute", b.getUnitAttr());
   if (p.parseRegion(*state.addRegion()))
     return failure();
   TypeScope::defineResults(p, types);
@@ -153,7 +155,7 @@ void FusedOp::print(OpAsmPrinter &p) {
         printAt(p.getStream(), getMaps()[getNumOperands() + it.index()],
                 getDimNames());
       });
-  p << ") ";
+  p << (getOperation()->hasAttr("recompute") ? ") recompute " : ") ");
   p.printRegion(getBody());
 }
 

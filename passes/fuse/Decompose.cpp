@@ -108,6 +108,7 @@ private:
 
 void bitbyte::bb::decompose(ProgramOp program) {
   for (Operation &op : llvm::make_early_inc_range(program.getBody().front())) {
+    Operation *before = op.getPrevNode();
     Decomposer d(&op);
     Value y;
     if (auto norm = dyn_cast<RmsNormOp>(op))
@@ -124,6 +125,11 @@ void bitbyte::bb::decompose(ProgramOp program) {
       y = dropout.getX(); // no program that trains comes here with one
     if (!y)
       continue;
+    if (op.hasAttr(recomputeMark))
+      for (Operation *part = before ? before->getNextNode()
+                                    : &op.getBlock()->front();
+           part != &op; part = part->getNextNode())
+        part->setAttr(recomputeMark, UnitAttr::get(op.getContext()));
     op.getResult(0).replaceAllUsesWith(y);
     op.erase();
   }

@@ -64,6 +64,9 @@ public:
         FailureOr<Value> made = region.build(root);
         if (failed(made))
           return failure();
+        if (op.hasAttr(recomputeMark))
+          made->getDefiningOp()->setAttr(recomputeMark,
+                                         UnitAttr::get(op.getContext()));
         root.replaceAllUsesWith(*made);
       }
     }
@@ -106,6 +109,8 @@ private:
       if (!isa<AddOp, SubOp, MulOp, DivOp, ScaleOp, CastOp, NegOp, SiluOp,
                GeluOp, ReluOp, SigmoidOp, TanhOp, SquareOp>(user) ||
           claimed.contains(user) ||
+          user->hasAttr(recomputeMark) !=
+              v.getDefiningOp()->hasAttr(recomputeMark) ||
           type(user->getResult(0)).getShape() != type(v).getShape())
         return v;
       claimed.insert(user);

@@ -9,6 +9,10 @@
 
 namespace bitbyte::bb {
 
+/// Of ops, and of the regions made of them: equals an earlier one, so that its
+/// value need not be kept, and stays apart from it (docs/architecture.md).
+constexpr llvm::StringLiteral recomputeMark = "recompute";
+
 #define GEN_PASS_DECL
 #define GEN_PASS_REGISTRATION
 #include "passes/fuse/Passes.h.inc"

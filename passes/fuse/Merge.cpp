@@ -158,7 +158,9 @@ private:
         candidates.insert(user);
     for (Operation *candidate : candidates) {
       auto earlier = cast<FusedOp>(candidate);
-      if (fit(earlier, op) && pays(earlier, op) && !apart(earlier, op))
+      bool alike =
+          earlier->hasAttr(recomputeMark) == op->hasAttr(recomputeMark);
+      if (alike && fit(earlier, op) && pays(earlier, op) && !apart(earlier, op))
         return earlier;
     }
     return {};
@@ -327,6 +329,8 @@ private:
     state.addAttribute("maps", builder.getArrayAttr(maps));
     builder.setInsertionPoint(movesUp(a, b) ? a : b);
     auto made = cast<FusedOp>(builder.create(state));
+    if (b->hasAttr(recomputeMark))
+      made->setAttr(recomputeMark, builder.getUnitAttr());
 
     // What reads the first one's results and stands before the place of the
     // merged region moves behind it, in order.

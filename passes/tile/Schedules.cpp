@@ -42,6 +42,9 @@ Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
   auto call = DispatchOp::create(
       b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), operands,
       inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace));
+  // What is computed again stays apart from the first time.
+  if (at->hasAttr("recompute"))
+    call->setAttr("recompute", b.getUnitAttr());
   return Values(call.getResults());
 }
 
