@@ -281,7 +281,13 @@ const StoredTensor *Safetensors::find(std::string_view name) const {
 void SafetensorsWriter::add(std::string name, StoredType type,
                             std::vector<uint64_t> shape,
                             std::span<const std::byte> bytes) {
-  entries.push_back({std::move(name), type, std::move(shape), bytes});
+  entries.push_back({{std::move(name), type, std::move(shape), bytes}, {}});
+}
+
+void SafetensorsWriter::add(std::string name, StoredType type,
+                            std::vector<uint64_t> shape, Source source) {
+  entries.push_back(
+      {{std::move(name), type, std::move(shape), {}}, std::move(source)});
 }
 
 void SafetensorsWriter::add(std::string name, std::vector<uint64_t> shape,
@@ -297,32 +303,39 @@ void SafetensorsWriter::note(std::string key, std::string value) {
 
 Result<void> SafetensorsWriter::write(const std::string &path) const {
   // Wide types first, then by name: every tensor is aligned to its type.
-  std::vector<const StoredTensor *> order;
-  for (const StoredTensor &tensor : entries)
-    order.push_back(&tensor);
-  std::sort(order.begin(), order.end(), [](const auto *a, const auto *b) {
-    uint64_t wide = byteWidth(a->type), other = byteWidth(b->type);
-    return wide != other ? wide > other : a->name < b->name;
+  std::vector<const Entry *> order;
+  for (const Entry &entry : entries)
+    order.push_back(&entry);
+  std::sort(order.begin(), order.end(), [](const auto *x, const auto *y) {
+    const StoredTensor &a = x->tensor, &b = y->tensor;
+    uint64_t wide = byteWidth(a.type), other = byteWidth(b.type);
+    return wide != other ? wide > other : a.name < b.name;
   });
+  auto misfit = [&](const StoredTensor &tensor, uint64_t bytes) {
+    return fail(ErrorKind::Failed, "{}: tensor '{}': {} {} is not {} bytes",
+                path, tensor.name, name(tensor.type), formatShape(tensor.shape),
+                bytes);
+  };
 
   json header = json::object();
   if (!notes.empty())
     header["__metadata__"] = notes;
   uint64_t offset = 0;
-  for (const StoredTensor *tensor : order) {
-    auto count = elementCount(tensor->shape);
-    if (!count || *count * byteWidth(tensor->type) != tensor->bytes.size())
-      return fail(ErrorKind::Failed, "{}: tensor '{}': {} {} is not {} bytes",
-                  path, tensor->name, name(tensor->type),
-                  formatShape(tensor->shape), tensor->bytes.size());
-    if (header.contains(tensor->name))
+  for (const Entry *entry : order) {
+    const StoredTensor &tensor = entry->tensor;
+    auto count = elementCount(tensor.shape);
+    if (!count)
+      return misfit(tensor, tensor.bytes.size());
+    uint64_t bytes = *count * byteWidth(tensor.type);
+    if (!entry->source && bytes != tensor.bytes.size())
+      return misfit(tensor, tensor.bytes.size());
+    if (header.contains(tensor.name))
       return fail(ErrorKind::Failed, "{}: two tensors are called '{}'", path,
-                  tensor->name);
-    header[tensor->name] = {
-        {"dtype", name(tensor->type)},
-        {"shape", tensor->shape},
-        {"data_offsets", {offset, offset + tensor->bytes.size()}}};
-    offset += tensor->bytes.size();
+                  tensor.name);
+    header[tensor.name] = {{"dtype", name(tensor.type)},
+                           {"shape", tensor.shape},
+                           {"data_offsets", {offset, offset + bytes}}};
+    offset += bytes;
   }
   std::string text =
       header.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -333,8 +346,17 @@ Result<void> SafetensorsWriter::write(const std::string &path) const {
   uint64_t length = text.size();
   BB_TRY(file.write(std::as_bytes(std::span(&length, 1))));
   BB_TRY(file.write(text));
-  for (const StoredTensor *tensor : order)
-    BB_TRY(file.write(tensor->bytes));
+  for (const Entry *entry : order) {
+    if (!entry->source) {
+      BB_TRY(file.write(entry->tensor.bytes));
+      continue;
+    }
+    BB_ASSIGN(std::vector<std::byte> bytes, entry->source());
+    auto count = elementCount(entry->tensor.shape);
+    if (bytes.size() != *count * byteWidth(entry->tensor.type))
+      return misfit(entry->tensor, bytes.size());
+    BB_TRY(file.write(bytes));
+  }
   return file.commit();
 }
 

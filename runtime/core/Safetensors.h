@@ -15,6 +15,7 @@
 #include "runtime/core/Error.h"
 #include "runtime/core/File.h"
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -97,13 +98,22 @@ public:
   /// Takes the values along.
   void add(std::string name, std::vector<uint64_t> shape,
            std::vector<float> values);
+  /// Asks for the bytes when they are written, one tensor at a time, so that a
+  /// large file takes the memory of its largest tensor.
+  using Source = std::function<Result<std::vector<std::byte>>()>;
+  void add(std::string name, StoredType type, std::vector<uint64_t> shape,
+           Source source);
   void note(std::string key, std::string value);
 
   /// Whole or not at all; durable when it returns.
   Result<void> write(const std::string &path) const;
 
 private:
-  std::vector<StoredTensor> entries;
+  struct Entry {
+    StoredTensor tensor;
+    Source source; ///< If empty, the bytes are in `tensor`.
+  };
+  std::vector<Entry> entries;
   std::vector<std::vector<float>> owned;
   std::map<std::string, std::string> notes;
 };

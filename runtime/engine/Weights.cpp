@@ -217,36 +217,42 @@ Result<void> saveWeights(Engine &engine, const std::string &path,
   else
     writer.note("format", "pt"); // what the readers of published files ask for
 
-  std::vector<std::vector<std::byte>> owned;
-  auto read = [&](const State &state) -> Result<void> {
-    owned.emplace_back(state.buffer.bytes);
-    return engine.readState(state.name, owned.back());
+  // Tensor by tensor: a whole model beside the one in the engine would be
+  // memory that no report speaks of.
+  auto contentOf = [&engine](const State &state) {
+    return [&engine, &state]() -> Result<std::vector<std::byte>> {
+      std::vector<std::byte> bytes(state.buffer.bytes);
+      BB_TRY(engine.readState(state.name, bytes));
+      return bytes;
+    };
   };
   auto states = storedStates(artifact, {StateKind::parameter});
   if (!options.parameters)
     states.clear();
   for (const State *state : states) {
-    BB_TRY(read(*state));
+    auto content = contentOf(*state);
     if (options.layout == Layout::spec || state->dtype != DType::f32) {
-      writer.add(state->name, storedType(state->dtype), state->shape,
-                 owned.back());
+      writer.add(state->name, storedType(state->dtype), state->shape, content);
       continue;
     }
     PublishedForm form = publishedForm(artifact, state->name, state->shape);
     bool alternative = options.alternativeNames && form.names.size() > 1;
-    std::span values(reinterpret_cast<const float *>(owned.back().data()),
-                     owned.back().size() / sizeof(float));
-    writer.add(form.names[alternative], form.shape,
-               toPublished(form, state->shape, values));
-    owned.pop_back();
+    auto published = [content, form,
+                      state]() -> Result<std::vector<std::byte>> {
+      BB_ASSIGN(std::vector<std::byte> bytes, content());
+      std::span values(reinterpret_cast<const float *>(bytes.data()),
+                       bytes.size() / sizeof(float));
+      std::vector<float> moved = toPublished(form, state->shape, values);
+      std::span<const std::byte> result = std::as_bytes(std::span(moved));
+      return std::vector<std::byte>(result.begin(), result.end());
+    };
+    writer.add(form.names[alternative], StoredType::f32, form.shape, published);
   }
   if (options.optimizer)
     for (const State *state :
-         storedStates(artifact, {StateKind::moment, StateKind::counter})) {
-      BB_TRY(read(*state));
+         storedStates(artifact, {StateKind::moment, StateKind::counter}))
       writer.add(state->name, storedType(state->dtype), state->shape,
-                 owned.back());
-    }
+                 contentOf(*state));
   return writer.write(path);
 }
 
