@@ -55,6 +55,45 @@ StepCounts countSteps(const fb::ProgramT &program) {
   return counts;
 }
 
+/// Bytes that a program moves at the least, if nothing that it computes on the
+/// way left the chip: states, constants, inputs and outputs, each once.
+uint64_t leastTraffic(const fb::VariantT &variant,
+                      const fb::ProgramT &program) {
+  using Span = std::pair<uint64_t, uint64_t>;
+  std::map<std::pair<fb::Space, bool>, std::vector<Span>> touched;
+  auto touch = [&](const fb::Buffer &buffer, bool writes) {
+    if (buffer.space() != fb::Space::arena)
+      touched[{buffer.space(), writes}].push_back(
+          {buffer.offset(), buffer.offset() + buffer.bytes()});
+  };
+  for (auto &step : program.steps) {
+    if (auto *dispatch = step.AsDispatch()) {
+      auto &kernel = *variant.kernels[dispatch->kernel];
+      for (auto [buffer, writes] : zip(dispatch->buffers, kernel.writes))
+        touch(buffer, writes);
+    } else if (auto *copy = step.AsCopy()) {
+      touch(*copy->source, false);
+      touch(*copy->target, true);
+    } else if (auto *zero = step.AsZero()) {
+      touch(*zero->target, true);
+    }
+  }
+  uint64_t bytes = 0;
+  for (auto &[place, spans] : touched) {
+    sort(spans);
+    uint64_t end = 0;
+    for (auto [from, to] : spans) {
+      bytes += to > end ? to - std::max(from, end) : 0;
+      end = std::max(end, to);
+    }
+  }
+  for (auto *tensors : {&program.inputs, &program.outputs})
+    for (auto &tensor : *tensors)
+      if (tensor->buffer->space() == fb::Space::arena)
+        bytes += tensor->buffer->bytes();
+  return bytes;
+}
+
 /// Kernels by anchor, and how often programs run each anchor.
 std::map<std::string, std::pair<uint64_t, uint64_t>>
 anchorsOf(const fb::VariantT &variant) {
@@ -85,7 +124,7 @@ void printText(const fb::ArtifactT &artifact, const PhaseRunner &runner,
         << mega(variant->cache_bytes) << ", constants"
         << mega(variant->constants_bytes) << "\n";
     out << "  program              steps copies   arena MB    live MB  "
-           "arena/live   moved MB"
+           "arena/live   moved MB   least MB"
            "     GFLOP  FLOP/byte\n";
     for (auto &program : variant->programs) {
       StepCounts steps = countSteps(*program);
@@ -98,7 +137,8 @@ void printText(const fb::ArtifactT &artifact, const PhaseRunner &runner,
                     program->live_bytes
                         ? double(program->arena_bytes) / program->live_bytes
                         : 1.0)
-          << mega(program->traffic_bytes)
+          << mega(program->traffic_bytes) << " "
+          << mega(leastTraffic(*variant, *program))
           << format(" %9.3f", double(program->flops) / 1e9)
           << format(" %10.0f", text ? double(program->flops) / text : 0.0)
           << "\n";
@@ -145,6 +185,8 @@ void printJson(const fb::ArtifactT &artifact, const PhaseRunner &runner,
                 json.attribute("live_bytes", int64_t(program->live_bytes));
                 json.attribute("traffic_bytes",
                                int64_t(program->traffic_bytes));
+                json.attribute("least_traffic_bytes",
+                               int64_t(leastTraffic(*variant, *program)));
                 json.attribute("flops", int64_t(program->flops));
                 if (text)
                   json.attribute("flops_per_byte",

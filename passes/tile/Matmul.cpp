@@ -347,7 +347,7 @@ LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op) {
                                                   product, contract.getOver()));
   }
   contract.erase();
-  return scheduleRegion(context, op);
+  return scheduleRegion(context, op, /*isProduct=*/true);
 }
 
 } // namespace bitbyte::tile

@@ -16,8 +16,8 @@ namespace bitbyte::tile {
 namespace {
 class RegionScheduler {
 public:
-  RegionScheduler(ScheduleContext &context, Region region)
-      : context(context), region(std::move(region)) {}
+  RegionScheduler(ScheduleContext &context, Region region, bool isProduct)
+      : context(context), region(std::move(region)), isProduct(isProduct) {}
 
   LogicalResult run() {
     bb::FusedOp op = region.op;
@@ -102,13 +102,25 @@ private:
     for (bb::ReduceOverOp r : reduces)
       if (region.over(r.getOver()) != reduced)
         return region.op.emitOpError("reduces over different dims");
-    int64_t best = 0;
+    int64_t best = 0, summed = 1;
+    for (unsigned d : reduced)
+      summed *= region.sizes[d];
     for (unsigned d = 0; d < region.sizes.size(); ++d) {
       // Tiles are stored whole, not element by element.
       if (llvm::any_of(region.outputs, [&](const LinearAccess &a) {
             return a.coefficients[d] > 1 || a.coefficients[d] < 0;
           }))
         continue;
+      // Many rows of a product on a GPU: no sum should cross lanes.
+      if (isProduct && context.target.isGpu &&
+          !llvm::is_contained(reduced, d) && region.sizes[d] >= 32 &&
+          region.points() / summed / region.sizes[d] >= 4 &&
+          llvm::all_of(region.outputs, [&](const LinearAccess &a) {
+            return a.coefficients[d] == 1;
+          })) {
+        lane = d;
+        return success();
+      }
       int64_t contiguous = 0;
       for (unsigned i = 0; i < region.inputs.size(); ++i)
         if (region.inputs[i] && region.inputs[i]->coefficients[d] == 1)
@@ -158,38 +170,54 @@ private:
       in.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
     for (Value v : op.getOutputs())
       out.push_back(flatBuffer(cast<bb::GraphTensorType>(v.getType())));
-    auto made = context.kernel(op.getLoc(), "rowwise", in, out, rows * tiles);
+    // A few rows share what varies along the lanes alone: LLVM loads it once.
+    int64_t block = 1;
+    if (!rowDims.empty())
+      while (2 * block * vector * int64_t(reduces.size()) <= 32 &&
+             rowSizes.back() % (2 * block) == 0 && rows / block >= 64)
+        block *= 2;
+    auto made = context.kernel(op.getLoc(), isProduct ? "product" : "rowwise",
+                               in, out, rows / block * tiles);
     KernelBuilder &k = *made;
     k.setVector(vector);
     k.setCost(region.flops(), region.traffic());
     RegionEmitter e(k, region);
-    Value row = k.div(k.program(), tiles),
-          offset = k.mul(k.rem(k.program(), tiles), width);
+    Value offset = k.mul(k.rem(k.program(), tiles), width);
     RegType type = k.row(width, k.f32());
     Value bound = lanes % width ? k.sub(k.index(lanes), offset) : Value();
-    for (auto [d, i] : llvm::zip(rowDims, k.delinearize(row, rowSizes)))
-      e.setCoordinate(d, i);
-    Values sums;
-    for (bb::ReduceOverOp r : reduces)
-      sums.push_back(k.full(type, r.getBy() == "max" ? -INFINITY : 0.0));
-    auto here = [&] {
+    SmallVector<int64_t> blocks(rowSizes);
+    if (block > 1)
+      blocks.back() /= block;
+    Values at = k.delinearize(k.div(k.program(), tiles), blocks);
+    auto here = [&](int64_t row) {
+      for (auto [d, i] : llvm::zip(rowDims, at))
+        e.setCoordinate(d, i);
+      if (block > 1)
+        e.setCoordinate(rowDims.back(), k.add(k.mul(at.back(), block), row));
       e.reset();
       e.setLane(*lane, offset, type, bound);
     };
+    Values sums; // row by row
+    for (int64_t row = 0; row < block; ++row)
+      for (bb::ReduceOverOp r : reduces)
+        sums.push_back(k.full(type, r.getBy() == "max" ? -INFINITY : 0.0));
     sums = overOtherDims(k, e, 0, sums, [&](ValueRange carried) {
-      here();
       Values next;
-      for (auto [r, sum] : llvm::zip_equal(reduces, carried))
-        next.push_back(join(k, r, sum, e.row(r.getX())));
+      for (int64_t row = 0; row < block; ++row) {
+        here(row);
+        for (bb::ReduceOverOp r : reduces)
+          next.push_back(join(k, r, carried[next.size()], e.row(r.getX())));
+      }
       return next;
     });
-    here();
-    for (auto [r, sum] : llvm::zip_equal(reduces, sums))
-      e.define(r.getY(), sum);
-    // Another program may still be reading an operand: nothing is taken over.
-    storeAll(k, e, true);
-    Values results =
-        context.dispatch(op, k, op.getInputs(), op->getResultTypes());
+    for (int64_t row = 0; row < block; ++row) {
+      here(row);
+      for (auto [i, r] : llvm::enumerate(reduces))
+        e.define(r.getY(), sums[row * reduces.size() + i]);
+      storeAll(k, e, true);
+    }
+    Values results = context.dispatch(op, k, op.getInputs(),
+                                      op->getResultTypes(), region.inplace());
     op->replaceAllUsesWith(results);
     op->erase();
     return success();
@@ -360,15 +388,17 @@ private:
   SmallVector<int64_t> rowSizes;
   std::optional<unsigned> lane;
   int64_t width = 0;
+  bool isProduct;
   bool takesOver = false; ///< a result lies where an operand lay
 };
 } // namespace
 
-LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op) {
+LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op,
+                             bool isProduct) {
   FailureOr<Region> region = Region::of(op);
   if (failed(region))
     return failure();
-  return RegionScheduler(context, *region).run();
+  return RegionScheduler(context, *region, isProduct).run();
 }
 
 // Sums over rows, columns along the lanes. Each program sums a block of rows

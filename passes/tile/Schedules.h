@@ -80,7 +80,9 @@ int64_t vectorFor(const KernelTarget &target, mlir::TypeRange types,
 int64_t tileWidth(const KernelTarget &target, int64_t row, int64_t most,
                   int64_t warps, int64_t vector);
 
-mlir::LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op);
+/// `isProduct`: the region had a contract, which is a product and a sum now.
+mlir::LogicalResult scheduleRegion(ScheduleContext &context, bb::FusedOp op,
+                                   bool isProduct = false);
 mlir::LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op);
 mlir::LogicalResult scheduleColumnSum(ScheduleContext &context, bb::FusedOp op);
 mlir::LogicalResult scheduleAttention(ScheduleContext &context,
