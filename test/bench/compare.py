@@ -4,6 +4,8 @@
   test/bench/compare.py train-step [--threads 1] [--dtype f32]   preset s, T 256, batch 8
   test/bench/compare.py attention [--threads 1]                  T 2048, 6 heads of 64
   test/bench/compare.py compile                                  bbc on preset b, empty cache
+  test/bench/compare.py matmul [--dtype f32]                     products of preset s over the FMA peak
+  test/bench/compare.py dtypes [--threads 1]                     our own train step, bf16 against f32
 
 Both sides run in turn, several rounds, so that a slow minute hits both. The peer is
 the newest PyTorch that pip installs, in its own virtual environment (build/peer-venv,
@@ -126,15 +128,59 @@ def attention(options):
         print(ratio_line(name, ours[name], peers[name], False))
 
 
+def compile_step(work, dtype, layers):
+    artifact = os.path.join(work, f"{dtype}.bba")
+    run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"), "--preset", "s",
+        "--set", f"B=8,T=256,n_layer={layers}", "--dtype", dtype, "--targets", "cpu", "--programs", "train",
+        "-o", artifact)
+    return artifact
+
+
+def bench_rows(artifact, threads, *more):
+    return json.loads(run(os.path.join(BIN, "bb-run"), "bench", artifact, "--threads", threads, "-o", "json",
+                          *more))["rows"]
+
+
+def matmul(options):
+    artifact = compile_step(tempfile.mkdtemp(prefix="bb-bench-"), options.dtype, layers=1)
+    shares = {}
+    for _ in range(options.rounds):
+        for row in bench_rows(artifact, options.threads, "--program", "micro", "--repetitions", 3):
+            if row.get("kernel", "").startswith("matmul_"):
+                shares.setdefault(row["kernel"], []).append(row["achieved"])
+    best = [max(values) for values in shares.values()]
+    print(f"products of preset s ({options.dtype}, B 8, T 256; forward, input gradient, weight gradient; packing of "
+          f"operands apart), {options.threads} thread(s):")
+    print(f"{len(best)} kernels, share of the measured FMA peak: geometric mean {statistics.geometric_mean(best):.1%}, "
+          f"from {min(best):.1%} to {max(best):.1%} (best of {options.rounds} rounds of 3)")
+
+
+def dtypes(options):
+    work = tempfile.mkdtemp(prefix="bb-bench-")
+    artifacts = {dtype: compile_step(work, dtype, layers=6) for dtype in ("f32", "bf16")}
+    steps = {dtype: [] for dtype in artifacts}
+    for _ in range(options.rounds):
+        for dtype, artifact in artifacts.items():
+            rows = bench_rows(artifact, options.threads, "--program", "micro", "--program", "update",
+                              "--repetitions", 1)
+            steps[dtype].append(sum(row["ms"] for row in rows if "kernel" not in row))
+    print(f"train step, preset s, {options.threads} thread(s), ms: median [min .. max]")
+    print("| | bf16 | f32 | ratio of the best |\n|---|---|---|---|")
+    print(ratio_line("bf16", steps["bf16"], steps["f32"], False))
+
+
+RACES = {"train-step": train_step, "attention": attention, "compile": compile_time, "matmul": matmul, "dtypes": dtypes}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("train-step", "attention", "compile"))
+    parser.add_argument("what", choices=tuple(RACES))
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--rounds", type=int, default=2)
     options = parser.parse_args()
     print(f"machine: {machine()}")
-    {"train-step": train_step, "attention": attention, "compile": compile_time}[options.what](options)
+    RACES[options.what](options)
 
 
 if __name__ == "__main__":
