@@ -99,6 +99,9 @@ KernelOp lookupKernel(Operation *from, StringAttr symbol) {
 
 LogicalResult DispatchOp::verify() {
   std::optional<ArrayRef<int64_t>> inplace = getInplace();
+  if (getPartial() && (!inplace || llvm::is_contained(*inplace, -1)))
+    return emitOpError("is `partial`, so that `inplace` must name an operand "
+                       "for each result");
   if (!inplace)
     return success();
   if (inplace->size() != getNumResults())
@@ -268,9 +271,9 @@ LogicalResult CopyAsyncOp::verify() {
     return emitOpError("cannot convert ")
            << source.getElementType() << " to " << dest.getElementType();
   if (getOffsets().size() != source.getRank())
-    return emitOpError("has ") << getOffsets().size()
-                               << " offsets, but the buffer has "
-                               << source.getRank() << " axes";
+    return emitOpError("has ")
+           << getOffsets().size() << " offsets, but the buffer has "
+           << source.getRank() << " axes";
   if (dest.getRank() != 2 || source.getRank() < 2)
     return emitOpError("copies a tile of two axes, not of ") << dest.getRank();
   if (!getBounds().empty() && getBounds().size() != dest.getRank())

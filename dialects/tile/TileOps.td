@@ -67,12 +67,18 @@ def Tile_DispatchOp : Tile_Op<"dispatch",
     The kernel's arguments are the operands, then the results. `inplace` has an
     entry per result: the operand whose buffer the result may take over because
     each program reads exactly what it writes, before it writes it; -1: none.
+
+    `partial`: the kernel leaves parts of these results as they are, and the plan
+    has the operand's bytes in the result's memory first: it lets the result take
+    over the operand's buffer, or copies it.
   }];
   let arguments = (ins FlatSymbolRefAttr:$kernel, Variadic<AnyType>:$inputs,
-                       OptionalAttr<DenseI64ArrayAttr>:$inplace);
+                       OptionalAttr<DenseI64ArrayAttr>:$inplace,
+                       UnitAttr:$partial);
   let results = (outs Variadic<AnyType>:$outputs);
   let assemblyFormat = [{
-    $kernel `(` $inputs `)` (`inplace` $inplace^)? attr-dict `:`
+    $kernel `(` $inputs `)` (`inplace` $inplace^)?
+    (`partial` $partial^)? attr-dict `:`
     functional-type($inputs, $outputs) custom<GraphScope>(ref(type($outputs)))
   }];
   let hasVerifier = 1;

@@ -233,6 +233,15 @@ private:
         dispatch.reads.push_back(placeOf(operand));
       for (ValueId value : s.results)
         dispatch.writes.push_back(placeOf(value));
+      if (s.partial)
+        for (auto [donor, target] : zip_equal(s.inplace, dispatch.writes)) {
+          Place &read = dispatch.reads[donor];
+          if (flow.values[s.operands[donor]].zero)
+            result.steps.push_back(PlacedZero{target});
+          else if (read != target)
+            result.steps.push_back(PlacedCopy{read, target});
+          read = target;
+        }
       result.steps.push_back(std::move(dispatch));
     }
     // The sources of these copies are no targets: their order is free.

@@ -40,10 +40,12 @@ struct FlowValue {
 };
 
 /// A dispatch. `inplace[j]` is the index of the operand whose memory result `j`
-/// may take over, or -1.
+/// may take over, or -1. If it is `partial`, it reads these operands in the
+/// results' memory: they are copied there where they lie elsewhere.
 struct FlowStep {
   std::vector<ValueId> operands, results;
   std::vector<int> inplace;
+  bool partial = false;
 };
 
 /// From the program's end on, `place` holds `value`.

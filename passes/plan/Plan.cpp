@@ -236,6 +236,7 @@ private:
           addValue(output, {FlowValue::result, sizeOf(output), {}, false}));
     if (auto inplace = dispatch.getInplace())
       step.inplace.assign(inplace->begin(), inplace->end());
+    step.partial = dispatch.getPartial();
     flow.steps.push_back(std::move(step));
     dispatches.push_back(dispatch);
   }

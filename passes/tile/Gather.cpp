@@ -136,7 +136,8 @@ LogicalResult scheduleScatterAdd(ScheduleContext &context,
   return success();
 }
 
-// Slot s of the ring takes row i where (position + i) mod capacity = s.
+// Row i goes to slot (position + i) mod capacity; all other slots keep what the
+// ring holds there, and cost nothing.
 LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op) {
   auto ring = cast<bb::GraphTensorType>(op.getRing().getType()),
        rows = cast<bb::GraphTensorType>(op.getRows().getType());
@@ -146,51 +147,40 @@ LogicalResult scheduleAppend(ScheduleContext &context, bb::AppendOp op) {
   int64_t tile = std::min<int64_t>(context.target.lanes * 4,
                                    llvm::alignTo(width, context.target.lanes));
   int64_t share = llvm::divideCeil(
-      batch * slots, programsFor(context.target, batch * slots, width));
+      batch * fresh, programsFor(context.target, batch * fresh, width));
   auto k = context.kernel(
       op.getLoc(), "append",
       {BufType::global({batch, slots, width}, ring.getElement()),
        BufType::global({batch, fresh, width}, rows.getElement()),
        flatBuffer(cast<bb::GraphTensorType>(op.getAt().getType()))},
       {BufType::global({batch, slots, width}, ring.getElement())},
-      llvm::divideCeil(batch * slots, share));
-  k->setVector(vectorFor(context.target, {ring}, width, 1));
-  k->setCost(0, 2 * byteCount(ring));
+      llvm::divideCeil(batch * fresh, share));
+  k->setVector(vectorFor(context.target, {ring, rows}, width, 1));
+  k->setCost(0, byteCount(rows) + batch * fresh * width * byteCount(ring) /
+                                      elementCount(ring));
   Value at = k->rem(
       k->toIndex(k->loadScalar(k->i32(), k->arg(2), {k->index(0)})), slots);
   Value begin = k->mul(k->program(), share),
-        end = k->min(k->index(batch * slots), k->add(begin, share));
-  auto copy = [&](Value from, ValueRange source, Value b, Value slot) {
+        end = k->min(k->index(batch * fresh), k->add(begin, share));
+  k->loop(begin, end, 1, [&](Value i) {
+    Value b = k->div(i, fresh), row = k->rem(i, fresh);
+    Value slot = k->rem(k->add(at, row), slots);
     auto piece = [&](Value offset, int64_t n) {
       RegType type = k->row(llvm::alignTo(n, context.target.lanes), k->f32());
       Values bounds;
       if (n % context.target.lanes)
         bounds.push_back(k->index(n));
-      k->store(k->load(type, from, {source[0], source[1], offset}, bounds),
-               k->arg(3), {b, slot, offset}, bounds);
+      k->store(k->load(type, k->arg(1), {b, row, offset}, bounds), k->arg(3),
+               {b, slot, offset}, bounds);
     };
     int64_t whole = width / tile * tile;
     if (whole)
       k->loop(0, whole, tile, [&](Value offset) { piece(offset, tile); });
     if (whole < width)
       piece(k->index(whole), width - whole);
-  };
-  k->loop(begin, end, 1, [&](Value i) {
-    Value b = k->div(i, slots), slot = k->rem(i, slots);
-    Value row = k->rem(k->sub(k->add(slot, slots), at), slots);
-    k->branch(
-        k->less(row, k->index(fresh)), {},
-        [&] {
-          copy(k->arg(1), {b, row}, b, slot);
-          return Values{};
-        },
-        [&] {
-          copy(k->arg(0), {b, slot}, b, slot);
-          return Values{};
-        });
   });
   Values y = context.dispatch(op, *k, {op.getRing(), op.getRows(), op.getAt()},
-                              {ring}, {0});
+                              {ring}, {0}, /*partial=*/true);
   op.getY().replaceAllUsesWith(y[0]);
   op->erase();
   return success();

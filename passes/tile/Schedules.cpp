@@ -24,7 +24,7 @@ ScheduleContext::kernel(Location loc, StringRef anchor,
 
 Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
                                  ValueRange operands, TypeRange results,
-                                 ArrayRef<int64_t> inplace) {
+                                 ArrayRef<int64_t> inplace, bool partial) {
   KernelOp kernel = builder.finish();
   StringAttr name = kernel.getSymNameAttr();
   kernel.setSymName("kernel");
@@ -41,7 +41,8 @@ Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
   OpBuilder b(at);
   auto call = DispatchOp::create(
       b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), operands,
-      inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace));
+      inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace),
+      partial ? b.getUnitAttr() : UnitAttr());
   // What is computed again stays apart from the first time.
   if (at->hasAttr("recompute"))
     call->setAttr("recompute", b.getUnitAttr());

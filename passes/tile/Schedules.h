@@ -32,10 +32,11 @@ public:
                                         int64_t programs, int64_t warps = 1);
 
   /// Ends the kernel and dispatches it before `at`. Kernels of equal text are
-  /// made once. `inplace` has an entry per result, or is empty: none.
+  /// made once. `inplace` has an entry per result, or is empty: none; see
+  /// tile.dispatch for `partial`.
   Values dispatch(mlir::Operation *at, KernelBuilder &kernel,
                   mlir::ValueRange operands, mlir::TypeRange results,
-                  llvm::ArrayRef<int64_t> inplace = {});
+                  llvm::ArrayRef<int64_t> inplace = {}, bool partial = false);
 
   const KernelTarget &target;
 

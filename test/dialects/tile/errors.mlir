@@ -97,6 +97,18 @@ tile.kernel @k() attributes {programs = 1 : i64} {
 
 // -----
 
+tile.kernel @callee(%a: !tile.buf<8xf32, global>, %b: !tile.buf<8xf32, global>) attributes {programs = 1 : i64} {
+  tile.return
+}
+tile.kernel @caller() attributes {programs = 1 : i64} {
+  %x = arith.constant dense<0.0> : tensor<8xf32>
+  // expected-error @+1 {{is `partial`, so that `inplace` must name an operand for each result}}
+  %y = tile.dispatch @callee(%x) partial : (tensor<8xf32>) -> tensor<8xf32>
+  tile.return
+}
+
+// -----
+
 // expected-note @+1 {{the kernel is here}}
 tile.kernel @callee(%a: !tile.buf<8xf32, global>) attributes {programs = 1 : i64} {
   tile.return

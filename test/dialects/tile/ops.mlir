@@ -90,6 +90,8 @@ module {
     // CHECK: tile.dispatch @add({{.*}}) inplace [1] : (tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
     %x = arith.constant dense<0.0> : tensor<8xf32>
     %y = tile.dispatch @add(%x, %x) inplace [1] : (tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
+    // CHECK: tile.dispatch @add({{.*}}) inplace [0] partial : (tensor<8xf32>
+    %z = tile.dispatch @add(%y, %x) inplace [0] partial : (tensor<8xf32>, tensor<8xf32>) -> tensor<8xf32>
     tile.return
   }
 }

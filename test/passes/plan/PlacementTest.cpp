@@ -39,9 +39,9 @@ struct Builder {
     return add({FlowValue::constant, granules * granule, {}, true});
   }
   ValueId step(std::vector<ValueId> operands, int64_t granules,
-               int inplace = -1) {
+               int inplace = -1, bool partial = false) {
     ValueId result = add({FlowValue::result, granules * granule, {}, false});
-    flow.steps.push_back({std::move(operands), {result}, {inplace}});
+    flow.steps.push_back({std::move(operands), {result}, {inplace}, partial});
     return result;
   }
   void write(int64_t first, ValueId value) {
@@ -130,6 +130,8 @@ private:
       for (auto [i, read] : llvm::enumerate(dispatch.reads))
         EXPECT_TRUE(!write.overlaps(read) ||
                     (write == read && step.inplace[j] == int(i)));
+      if (step.partial)
+        EXPECT_EQ(write, dispatch.reads[step.inplace[j]]);
       fill(write, step.results[j]);
     }
   }
@@ -174,6 +176,20 @@ TEST(Placement, AnUpdateIsComputedInTheState) {
   Placement placement = check(b.flow);
   EXPECT_EQ(copies(placement), 0);
   EXPECT_EQ(placement.arenaBytes, 4 * granule);
+}
+
+TEST(Placement, APartialUpdateCopiesOnlyWhatItCannotShare) {
+  Builder b;
+  ValueId rows = b.input(1), old = b.state(0, 4);
+  b.write(0, b.step({old, rows}, 4, 0, /*partial=*/true));
+  EXPECT_EQ(copies(check(b.flow)), 0);
+
+  Builder kept; // the old value is returned too
+  rows = kept.input(1), old = kept.state(0, 4);
+  kept.flow.outputs = {kept.step({old, rows}, 4, 0, /*partial=*/true)};
+  EXPECT_EQ(copies(check(kept.flow)), 1);
+  kept.flow.outputs = {kept.step({kept.zero(4), rows}, 4, 0, true)};
+  EXPECT_EQ(copies(check(kept.flow)), 0);
 }
 
 TEST(Placement, AnUpdateWaitsForLaterReadersOfTheOldValue) {
@@ -235,8 +251,12 @@ TEST(Placement, RandomProgramsKeepTheirMeaning) {
       std::vector<ValueId> operands;
       for (int64_t k = below(3); k >= 0; --k)
         operands.push_back(below(b.flow.values.size()));
-      b.step(operands, 1 + below(3),
-             below(3) ? int(below(operands.size())) : -1);
+      int donor = below(3) ? int(below(operands.size())) : -1;
+      bool partial = donor >= 0 && below(2);
+      int64_t granules = partial
+                             ? b.flow.values[operands[donor]].bytes / granule
+                             : 1 + below(3);
+      b.step(operands, granules, donor, partial);
     }
     for (int64_t first = 0; first < 20; first += 3 + below(8))
       b.write(first, below(b.flow.values.size()));

@@ -202,6 +202,9 @@ int64_t check(const std::string &text, double tolerance = 2e-5,
                             : std::make_shared<Buffer>(bb::elementCount(v) *
                                                        bytesOf(elementOf(v)));
           all.push_back(buffers[v]->data);
+          if (dispatch.getPartial() && !dies)
+            std::memcpy(buffers[v]->data, all[from],
+                        bb::elementCount(v) * bytesOf(elementOf(v)));
         }
         loaded.run(dispatch.getKernel().str(), all);
       });

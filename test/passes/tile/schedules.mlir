@@ -84,7 +84,7 @@ bb.model @scatter() {
 
 // -----
 
-// A ring takes new rows where its old ones end.
+// A ring takes new rows where its old ones end, and keeps the others.
 bb.model @ring() {
   program @p(%ring: f32[1, 16, 2, 8], %rows: f32[1, 3, 2, 8], %at: i32[]) -> f32[1, 16, 2, 8] {
     %y = append %ring, %rows, %at
@@ -93,5 +93,4 @@ bb.model @ring() {
 }
 // CHECK-LABEL: tile.kernel @append_0
 // CHECK: arith.remui
-// CHECK: scf.if
-// CHECK: tile.dispatch @append_0(%ring, %rows, %at) inplace [0]
+// CHECK: tile.dispatch @append_0(%ring, %rows, %at) inplace [0] partial
