@@ -33,6 +33,19 @@ struct CodeKernel {
   uint32_t threads = 0; ///< Of a GPU's block; 0 on a CPU.
 };
 
+/// Calls that a device noted, to do them again as one.
+class Recording {
+public:
+  virtual ~Recording() = default;
+};
+
+/// What a device can do at best; 0 where that is not known.
+struct DeviceLimits {
+  double flops = 0;     ///< Per second; a multiply-add counts as two.
+  double bandwidth = 0; ///< Bytes read and written per second.
+  std::string source;   ///< Where the figures come from, for people.
+};
+
 /// Not thread-safe. Work is done in the order of the calls; `finish` waits for
 /// it. What programs do was checked when the artifact was opened.
 class Device {
@@ -68,6 +81,41 @@ public:
   virtual Result<void> zero(std::byte *target, uint64_t bytes) = 0;
 
   virtual Result<void> finish() = 0;
+
+  //===-- Recording -------------------------------------------------------===//
+  // A device to which each call costs time may note a sequence of calls once
+  // and do it as one from then on. On others `records` is false, and the rest
+  // is never called.
+
+  virtual bool records() const { return false; }
+  /// From here to `endRecording`, `launch`, `copy` and `zero` are noted and not
+  /// done, and so are `upload` and `download`, whose host side must be
+  /// `hostMemory`: it is read and written at each replay. `what` is for
+  /// messages. Nothing else may be called meanwhile.
+  virtual Result<void> beginRecording(const std::string &what) { return {}; }
+  /// To be called after `beginRecording` whatever failed between them.
+  virtual Result<std::shared_ptr<const Recording>> endRecording() { return {}; }
+  /// Starts the recorded work; `finish` waits for it.
+  virtual Result<void> replay(const Recording &recording) { return {}; }
+  /// Memory of the host that the device reaches by itself.
+  virtual Result<DeviceMemory> hostMemory(uint64_t bytes) {
+    return DeviceMemory{};
+  }
+
+  //===-- Measuring -------------------------------------------------------===//
+
+  /// Notes, under a number counted from 0, when all work so far is done.
+  virtual Result<void> mark(size_t number);
+  /// Between two marks; after `finish`.
+  virtual Result<double> secondsBetween(size_t from, size_t to);
+  /// At best, for code of this target and compute type ("f32", "bf16").
+  virtual Result<DeviceLimits> limits(std::string_view target,
+                                      std::string_view computeType) {
+    return DeviceLimits{};
+  }
+
+private:
+  std::vector<double> marks; ///< Seconds of a monotonic clock.
 };
 
 } // namespace bitbyte

@@ -2,10 +2,11 @@
 
 #include "runtime/device/cpu/CpuDevice.h"
 #include "runtime/device/cpu/Machine.h"
+#include "runtime/device/cuda/CudaDevice.h"
+#include "runtime/engine/Sequence.h"
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <set>
 
 namespace bitbyte {
@@ -17,17 +18,13 @@ constexpr std::string_view spaceNames[spaceCount] = {
     "arena",          "constants",     "parameters",
     "training state", "derived state", "caches"};
 
-double now() {
-  using namespace std::chrono;
-  return duration<double>(steady_clock::now().time_since_epoch()).count();
-}
-
 class ProgramEngine final : public Engine {
 public:
   ProgramEngine(std::shared_ptr<const Artifact> artifact,
-                const Variant &variant, std::unique_ptr<Device> device)
+                const Variant &variant, std::unique_ptr<Device> device,
+                bool sync)
       : theArtifact(std::move(artifact)), theVariant(variant),
-        device(std::move(device)) {}
+        device(std::move(device)), sync(sync) {}
 
   Result<void> load() {
     std::vector<CodeModule> modules;
@@ -52,7 +49,12 @@ public:
 
   Result<void> reserve(std::span<const Program *const> programs) override;
   Result<void> run(const Program &program, std::span<const InputBytes> inputs,
-                   std::span<const OutputBytes> outputs) override;
+                   std::span<const OutputBytes> outputs) override {
+    const Run one[] = {{&program, inputs, outputs}};
+    return runAll(one, {});
+  }
+  Result<void> runAll(std::span<const Run> runs,
+                      const std::function<Result<void>()> &meanwhile) override;
   Result<void> readState(std::string_view name,
                          std::span<std::byte> out) override;
   Result<void> writeState(std::string_view name,
@@ -62,6 +64,9 @@ public:
 
   void collectStepTimes(bool collect) override { collecting = collect; }
   std::span<const double> stepSeconds() const override { return seconds; }
+  Result<DeviceLimits> limits() override {
+    return device->limits(theVariant.target, theArtifact->computeType);
+  }
   uint64_t allocatedBytes() const override;
 
 private:
@@ -74,7 +79,11 @@ private:
   std::byte *at(const Buffer &buffer) const {
     return memory[size_t(buffer.space)].data + buffer.offset;
   }
+  Result<void> check(const Run &run);
   Result<void> runStep(const Step &step);
+  Result<void> runSteps(const Program &program, bool wait);
+  Result<void> runPlainly(std::span<const Run> runs, bool wait,
+                          const std::function<Result<void>()> &meanwhile);
 
   std::shared_ptr<const Artifact> theArtifact;
   const Variant &theVariant;
@@ -83,7 +92,9 @@ private:
   /// Programs whose memory is there; spaces only grow.
   std::set<const Program *> reserved;
   std::vector<void *> pointers; ///< Of one dispatch; kept to allocate nothing.
-  bool collecting = false;
+  std::vector<Sequence> sequences; ///< That ran once, on a device that records.
+  bool sync = false, collecting = false;
+  size_t marks = 0; ///< Taken while collecting.
   std::vector<double> seconds;
 };
 
@@ -153,6 +164,8 @@ Result<void> ProgramEngine::allocate(const Needs &needs,
                 "or model, or compile with --memory-budget",
                 theArtifact->path, what, formatBytes(missing), list, room.limit,
                 formatBytes(room.bytes));
+  for (Sequence &sequence : sequences)
+    sequence.forget();
   for (size_t space = 0; space < spaceCount; ++space)
     if (needs[space] > memory[space].bytes) {
       BB_ASSIGN(memory[space], device->allocate(needs[space]));
@@ -220,9 +233,10 @@ Result<void> ProgramEngine::runStep(const Step &step) {
   return device->zero(at(target), target.bytes);
 }
 
-Result<void> ProgramEngine::run(const Program &program,
-                                std::span<const InputBytes> inputs,
-                                std::span<const OutputBytes> outputs) {
+/// Reserves the program's memory, and refuses inputs and outputs that are not
+/// its own.
+Result<void> ProgramEngine::check(const Run &run) {
+  const Program &program = *run.program;
   if (!reserved.contains(&program)) {
     const Program *programs[] = {&program};
     BB_TRY(reserve(programs));
@@ -231,36 +245,83 @@ Result<void> ProgramEngine::run(const Program &program,
     auto given = [&](const InputBytes &input) {
       return input.name == tensor.name;
     };
-    if (auto count = std::count_if(inputs.begin(), inputs.end(), given);
+    if (auto count = std::count_if(run.inputs.begin(), run.inputs.end(), given);
         count != 1)
       return fail(ErrorKind::BadInput, "input '{}' of program '{}' is {}",
                   tensor.name, program.name,
                   count == 0 ? "missing" : "given twice");
   }
-  for (const OutputBytes &output : outputs)
+  for (const OutputBytes &output : run.outputs)
     BB_TRY(match(program, program.outputs, "output", output.name,
                  output.bytes.size()));
-  for (const InputBytes &input : inputs) {
-    BB_ASSIGN(const Tensor *tensor, match(program, program.inputs, "input",
-                                          input.name, input.bytes.size()));
-    BB_TRY(device->upload(at(tensor->buffer), input.bytes));
-  }
+  for (const InputBytes &input : run.inputs)
+    BB_TRY(match(program, program.inputs, "input", input.name,
+                 input.bytes.size()));
+  return {};
+}
 
-  seconds.clear();
-  double last = collecting ? now() : 0;
+Result<void> ProgramEngine::runSteps(const Program &program, bool wait) {
+  if (collecting)
+    BB_TRY(device->mark(marks++));
   for (const Step &step : program.steps) {
     BB_TRY(runStep(step));
+    if (collecting)
+      BB_TRY(device->mark(marks++));
+    if (wait)
+      BB_TRY(device->finish());
+  }
+  return {};
+}
+
+Result<void>
+ProgramEngine::runPlainly(std::span<const Run> runs, bool wait,
+                          const std::function<Result<void>()> &meanwhile) {
+  seconds.clear();
+  for (const Run &run : runs) {
+    marks = 0;
+    for (const InputBytes &input : run.inputs)
+      BB_TRY(device->upload(at(run.program->input(input.name)->buffer),
+                            input.bytes));
+    BB_TRY(runSteps(*run.program, wait));
+    for (const OutputBytes &output : run.outputs)
+      BB_TRY(device->download(output.bytes,
+                              at(run.program->output(output.name)->buffer)));
     if (collecting) {
       BB_TRY(device->finish());
-      double time = now();
-      seconds.push_back(time - last);
-      last = time;
+      for (size_t i = 1; i < marks; ++i) {
+        BB_ASSIGN(double time, device->secondsBetween(i - 1, i));
+        seconds.push_back(time);
+      }
     }
   }
-  for (const OutputBytes &output : outputs)
-    BB_TRY(device->download(output.bytes,
-                            at(program.output(output.name)->buffer)));
-  return device->finish();
+  Result<void> done = meanwhile ? meanwhile() : Result<void>();
+  BB_TRY(device->finish());
+  return done;
+}
+
+Result<void>
+ProgramEngine::runAll(std::span<const Run> runs,
+                      const std::function<Result<void>()> &meanwhile) {
+  for (const Run &run : runs)
+    BB_TRY(check(run));
+  if (!device->records() || sync || collecting)
+    return runPlainly(runs, sync, meanwhile);
+  auto sequence =
+      std::find_if(sequences.begin(), sequences.end(),
+                   [&](const Sequence &each) { return each.fits(runs); });
+  if (sequence == sequences.end()) {
+    // Step by step at first, so that a kernel that always fails is named.
+    sequences.emplace_back(runs);
+    return runPlainly(runs, /*wait=*/true, meanwhile);
+  }
+  seconds.clear();
+  if (!sequence->recorded())
+    BB_TRY(sequence->record(
+        *device, {[this](const Buffer &buffer) { return at(buffer); },
+                  [this](const Program &program) {
+                    return runSteps(program, /*wait=*/false);
+                  }}));
+  return sequence->replay(*device, runs, meanwhile);
 }
 
 Result<void> ProgramEngine::prepare() {
@@ -323,13 +384,31 @@ Result<void> ProgramEngine::zeroStates(StateKind kind) {
 // Choosing device and variant
 //===----------------------------------------------------------------------===//
 
-Result<std::unique_ptr<Device>> openDevice(const EngineOptions &options) {
-  if (options.device == "auto" || options.device == "cpu") {
+bool hasVariant(const Artifact &artifact, std::string_view target) {
+  return std::any_of(
+      artifact.variants.begin(), artifact.variants.end(),
+      [&](const Variant &variant) { return variant.target == target; });
+}
+
+/// `why` tells, where it matters, why another device was not taken.
+Result<std::unique_ptr<Device>> openDevice(const Artifact &artifact,
+                                           const EngineOptions &options,
+                                           std::string &why) {
+  bool any = options.device == "auto";
+  if (options.device == "cuda" || (any && hasVariant(artifact, "cuda"))) {
+    auto device = CudaDevice::create({.patience = options.patience});
+    if (device)
+      return std::unique_ptr<Device>(std::move(*device));
+    if (!any)
+      return fail(device.error().kind, "{}", device.error().message);
+    why = fmt::format("; for cuda, {}", device.error().message);
+  }
+  if (any || options.device == "cpu") {
     BB_ASSIGN(std::unique_ptr<Device> device,
               CpuDevice::create(options.threads));
     return device;
   }
-  if (options.device == "cuda" || options.device == "emu")
+  if (options.device == "emu")
     return fail(
         ErrorKind::NoDevice,
         "this bb-run was built without the device '{}': use --device cpu",
@@ -343,13 +422,15 @@ Result<std::unique_ptr<Device>> openDevice(const EngineOptions &options) {
 Result<std::unique_ptr<Engine>>
 Engine::create(std::shared_ptr<const Artifact> artifact,
                const EngineOptions &options) {
-  BB_ASSIGN(std::unique_ptr<Device> device, openDevice(options));
+  std::string why;
+  BB_ASSIGN(std::unique_ptr<Device> device,
+            openDevice(*artifact, options, why));
   std::vector<std::string> targets = device->targets();
   for (const std::string &target : targets)
     for (const Variant &variant : artifact->variants)
       if (variant.target == target) {
-        auto engine = std::make_unique<ProgramEngine>(artifact, variant,
-                                                      std::move(device));
+        auto engine = std::make_unique<ProgramEngine>(
+            artifact, variant, std::move(device), options.sync);
         BB_TRY(engine->load());
         return engine;
       }
@@ -359,9 +440,10 @@ Engine::create(std::shared_ptr<const Artifact> artifact,
   return fail(ErrorKind::NoDevice,
               "{}: has code for {}, but this machine ({}) runs {}: compile the "
               "model with "
-              "bbc --targets {}",
-              artifact->path, has, cpuName(), fmt::join(targets, ", "),
-              targets.front());
+              "bbc --targets {}{}",
+              artifact->path, has,
+              targets.front() == "cuda" ? device->describe() : cpuName(),
+              fmt::join(targets, ", "), targets.front(), why);
 }
 
 } // namespace bitbyte

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "runtime/artifact/Artifact.h"
+#include "runtime/device/Device.h"
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -21,9 +23,19 @@ struct OutputBytes {
   std::span<std::byte> bytes;
 };
 
+/// One program to run, with what it is fed and what is wanted of it.
+struct Run {
+  const Program *program = nullptr;
+  std::span<const InputBytes> inputs;
+  std::span<const OutputBytes> outputs;
+};
+
 struct EngineOptions {
   std::string device = "auto"; ///< auto, cpu, cuda, emu
   int threads = 0;             ///< 0: what affinity and CPU quota allow
+  /// Wait after each step of a program, so that a failure names its kernel.
+  bool sync = false;
+  double patience = 120; ///< Seconds until a kernel of a GPU counts as hanging.
 };
 
 /// Owns the spaces of one artifact (parameters, training state, derived state,
@@ -58,6 +70,17 @@ public:
                            std::span<const InputBytes> inputs,
                            std::span<const OutputBytes> outputs) = 0;
 
+  /// Runs programs one after the other and waits once, at the end. A GPU does
+  /// them as one launch from the second time on. `meanwhile` is called while
+  /// they run, where they run elsewhere; its failure is handed on after them.
+  virtual Result<void>
+  runAll(std::span<const Run> runs,
+         const std::function<Result<void>()> &meanwhile = {}) {
+    for (const Run &each : runs)
+      BB_TRY(run(*each.program, each.inputs, each.outputs));
+    return meanwhile ? meanwhile() : Result<void>();
+  }
+
   /// Copies a state (a flat one or a slice, common or derived) out or in.
   virtual Result<void> readState(std::string_view name,
                                  std::span<std::byte> out) = 0;
@@ -74,6 +97,9 @@ public:
   /// `collect` was asked for: what `bb-run bench` prints.
   virtual void collectStepTimes(bool collect) = 0;
   virtual std::span<const double> stepSeconds() const = 0;
+
+  /// What the device can do at best.
+  virtual Result<DeviceLimits> limits() { return DeviceLimits{}; }
 
   /// Bytes allocated now, by space: the figures of the memory report.
   virtual uint64_t allocatedBytes() const = 0;

@@ -85,13 +85,18 @@ public:
     inputs.push_back({name, numbers.back()});
     return {};
   }
-  Result<void> run() {
-    std::vector<OutputBytes> outputs;
+  /// Valid as long as this object is neither moved nor given more inputs.
+  Run asRun() {
+    outputs.clear();
     for (size_t i = 0; i < results.size(); ++i) {
       results[i].resize(program.outputs[i].buffer.bytes);
       outputs.push_back({program.outputs[i].name, results[i]});
     }
-    return engine.run(program, inputs, outputs);
+    return {&program, inputs, outputs};
+  }
+  Result<void> run() {
+    Run run = asRun();
+    return engine.run(program, run.inputs, run.outputs);
   }
   /// An output as a number.
   Result<double> result(std::string_view name) const {
@@ -115,33 +120,30 @@ private:
   Engine &engine;
   const Program &program;
   std::vector<InputBytes> inputs;
+  std::vector<OutputBytes> outputs;
   std::vector<std::vector<std::byte>> numbers, results;
 };
 
-} // namespace
-
-Result<double> runMicro(Engine &engine, const Program &micro,
-                        std::span<const uint8_t> bytes,
-                        std::span<const uint8_t> next, int64_t micros,
-                        uint64_t seed, uint64_t counter) {
-  NumberedRun run(engine, micro);
+Result<void> feedMicro(NumberedRun &run, std::span<const uint8_t> bytes,
+                       std::span<const uint8_t> next, int64_t micros,
+                       uint64_t seed, uint64_t counter) {
   run.tensor("bytes", bytes);
   run.tensor("next", next);
   BB_TRY(run.number("weight", 1.0 / (double(bytes.size()) * double(micros))));
   BB_TRY(run.number("seed", double(seed), seed));
-  BB_TRY(run.number("counter", double(counter), counter));
-  BB_TRY(run.run());
-  return run.result("loss");
+  return run.number("counter", double(counter), counter);
 }
 
-Result<StepResult> runUpdate(Engine &engine, const StepNumbers &numbers,
-                             int64_t step) {
-  const Program *update = engine.program("update");
-  if (!update)
-    return fail(ErrorKind::BadInput,
-                "{}: has no program 'update': compile it with --programs train",
-                engine.artifact().path);
-  NumberedRun run(engine, *update);
+Result<const Program *> updateOf(const Engine &engine) {
+  if (const Program *update = engine.program("update"))
+    return update;
+  return fail(ErrorKind::BadInput,
+              "{}: has no program 'update': compile it with --programs train",
+              engine.artifact().path);
+}
+
+Result<void> feedUpdate(NumberedRun &run, const StepNumbers &numbers,
+                        int64_t step) {
   double t = double(step);
   // Without clipping, the norm is never above what f32 can hold.
   double clip =
@@ -160,11 +162,62 @@ Result<StepResult> runUpdate(Engine &engine, const StepNumbers &numbers,
   };
   for (auto [name, value] : inputs)
     BB_TRY(run.number(name, value));
-  BB_TRY(run.run());
+  return {};
+}
+
+Result<StepResult> resultOf(const NumberedRun &update) {
   StepResult result;
-  BB_ASSIGN(result.gradNorm, run.result("grad_norm"));
-  BB_ASSIGN(double ok, run.result("ok"));
+  BB_ASSIGN(result.gradNorm, update.result("grad_norm"));
+  BB_ASSIGN(double ok, update.result("ok"));
   result.ok = ok != 0;
+  return result;
+}
+
+} // namespace
+
+Result<double> runMicro(Engine &engine, const Program &micro,
+                        std::span<const uint8_t> bytes,
+                        std::span<const uint8_t> next, int64_t micros,
+                        uint64_t seed, uint64_t counter) {
+  NumberedRun run(engine, micro);
+  BB_TRY(feedMicro(run, bytes, next, micros, seed, counter));
+  BB_TRY(run.run());
+  return run.result("loss");
+}
+
+Result<StepResult> runUpdate(Engine &engine, const StepNumbers &numbers,
+                             int64_t step) {
+  BB_ASSIGN(const Program *update, updateOf(engine));
+  NumberedRun run(engine, *update);
+  BB_TRY(feedUpdate(run, numbers, step));
+  BB_TRY(run.run());
+  return resultOf(run);
+}
+
+Result<StepResult> runStep(Engine &engine, const StepBatch &batch,
+                           const StepNumbers &numbers, int64_t step,
+                           const std::function<Result<void>()> &meanwhile) {
+  BB_ASSIGN(const Program *update, updateOf(engine));
+  std::vector<NumberedRun> parts; // not moved once their runs are taken
+  size_t size = batch.bytes.size() / size_t(batch.micros);
+  for (int64_t i = 0; i < batch.micros; ++i) {
+    parts.emplace_back(engine, *batch.micro);
+    size_t begin = size_t(i) * size;
+    BB_TRY(feedMicro(parts.back(), batch.bytes.subspan(begin, size),
+                     batch.next.subspan(begin, size), batch.micros, batch.seed,
+                     batch.counter + uint64_t(i)));
+  }
+  parts.emplace_back(engine, *update);
+  BB_TRY(feedUpdate(parts.back(), numbers, step));
+  std::vector<Run> runs;
+  for (NumberedRun &part : parts)
+    runs.push_back(part.asRun());
+  BB_TRY(engine.runAll(runs, meanwhile));
+  BB_ASSIGN(StepResult result, resultOf(parts.back()));
+  for (int64_t i = 0; i < batch.micros; ++i) {
+    BB_ASSIGN(double share, parts[size_t(i)].result("loss"));
+    result.loss += share;
+  }
   return result;
 }
 

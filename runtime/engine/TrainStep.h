@@ -19,6 +19,7 @@ struct StepNumbers {
 };
 
 struct StepResult {
+  double loss = 0;     ///< Mean nats; `runStep` only.
   double gradNorm = 0; ///< Before clipping.
   bool ok = true;      ///< False: not finite, so nothing was changed.
 };
@@ -34,5 +35,18 @@ Result<double> runMicro(Engine &engine, const Program &micro,
 /// Applies the gradients, which become zero, as update number `step` (from 1).
 Result<StepResult> runUpdate(Engine &engine, const StepNumbers &numbers,
                              int64_t step);
+
+/// A whole step, which a GPU does in one launch: `micros` times runMicro on the
+/// parts of `bytes` and `next` [micros, B, T] with counters from `counter` on,
+/// then runUpdate. `meanwhile`: as of Engine::runAll.
+struct StepBatch {
+  const Program *micro = nullptr;
+  std::span<const uint8_t> bytes, next;
+  int64_t micros = 1;
+  uint64_t seed = 0, counter = 0;
+};
+Result<StepResult> runStep(Engine &engine, const StepBatch &batch,
+                           const StepNumbers &numbers, int64_t step,
+                           const std::function<Result<void>()> &meanwhile = {});
 
 } // namespace bitbyte

@@ -27,22 +27,17 @@ Result<void> Trainer::recordBatch(int64_t T) {
   return {};
 }
 
-Result<double> Trainer::gradients(const TrainPhase &phase) {
+Result<void> Trainer::fetchBatch(const TrainPhase &phase) {
   BB_ASSIGN(auto sampler, WindowSampler::create(parts.data, parts.config.split,
                                                 parts.config.seed, phase.T));
-  bytes.resize(phase.B * phase.T);
-  next.resize(phase.B * phase.T);
-  double loss = 0;
-  for (int64_t micro = 0; micro < phase.accumulate; ++micro) {
-    BB_TRY(
-        sampler.batch(state.cursor + micro * phase.B * phase.T, bytes, next));
-    BB_TRY(recordBatch(phase.T));
-    BB_ASSIGN(double share, runMicro(parts.engine, *phase.micro, bytes, next,
-                                     phase.accumulate, parts.config.seed,
-                                     state.step * phase.accumulate + micro));
-    loss += share;
-  }
-  return loss;
+  size_t size = phase.B * phase.T;
+  bytes.resize(phase.accumulate * size);
+  next.resize(phase.accumulate * size);
+  for (int64_t micro = 0; micro < phase.accumulate; ++micro)
+    BB_TRY(sampler.batch(state.cursor + micro * size,
+                         std::span(bytes).subspan(micro * size, size),
+                         std::span(next).subspan(micro * size, size)));
+  return recordBatch(phase.T);
 }
 
 Result<void> Trainer::guard(bool ok, double loss) {
@@ -70,14 +65,23 @@ Result<void> Trainer::step() {
   StepNumbers numbers;
   numbers.lr =
       learningRate(config, schedulePosition(config, state.step, elapsed()));
-  BB_ASSIGN(double loss, gradients(parts.plan.at(state.step)));
+  const TrainPhase &phase = parts.plan.at(state.step);
+  BB_TRY(fetchBatch(phase));
   numbers.beta1 = config.beta1;
   numbers.beta2 = config.beta2;
   numbers.eps = config.eps;
   numbers.weightDecay = config.weightDecay;
   numbers.clip = config.clip;
   BB_ASSIGN(StepResult result,
-            runUpdate(parts.engine, numbers, state.step - state.skipped + 1));
+            runStep(parts.engine,
+                    {.micro = phase.micro,
+                     .bytes = bytes,
+                     .next = next,
+                     .micros = phase.accumulate,
+                     .seed = uint64_t(config.seed),
+                     .counter = uint64_t(state.step * phase.accumulate)},
+                    numbers, state.step - state.skipped + 1));
+  double loss = result.loss;
   BB_TRY(guard(result.ok, loss));
   // A clock may stand still.
   double seconds = std::max(parts.clock() - start, 1e-9);

@@ -41,8 +41,8 @@ public:
 
 private:
   Result<void> step();
-  /// The mean loss of one step, gradients added.
-  Result<double> gradients(const TrainPhase &phase);
+  /// Fills `bytes` and `next` [accumulate, B, T].
+  Result<void> fetchBatch(const TrainPhase &phase);
   Result<void> recordBatch(int64_t T);
   Result<void> guard(bool ok, double loss);
   /// False if it was stopped.

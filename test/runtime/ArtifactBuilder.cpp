@@ -70,6 +70,7 @@ void addKernel(fb::VariantT &variant, std::string name, uint64_t programs,
   kernel->writes = std::move(writes);
   kernel->scalars = scalars;
   kernel->scratch_bytes = scratch;
+  kernel->threads = variant.target == "cuda" ? 64 : 0;
   kernel->flops = 100;
   kernel->traffic_bytes = 1000;
   variant.kernels.push_back(std::move(kernel));
@@ -244,6 +245,20 @@ std::vector<std::byte> machineCode() {
   return {(*file)->bytes().begin(), (*file)->bytes().end()};
 }
 
+/// The kernels' names and parameters; what they do, only the stub driver knows.
+std::vector<std::byte> ptx(const fb::VariantT &variant) {
+  std::string text = ".version 8.0\n.target sm_80\n.address_size 64\n";
+  for (const auto &kernel : variant.kernels) {
+    text += ".visible .entry " + kernel->symbol + "(";
+    size_t count = kernel->buffer_bytes.size() + kernel->scalars;
+    for (size_t i = 0; i < count; ++i)
+      text += (i ? ", " : "") + (".param .u64 p" + std::to_string(i));
+    text += ") { ret; }\n";
+  }
+  auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
 } // namespace
 
 fb::ArtifactT toyArtifact(const std::string &target) {
@@ -277,7 +292,7 @@ fb::ArtifactT toyArtifact(const std::string &target) {
   auto variant = std::make_unique<fb::VariantT>();
   variant->target = target;
   variant->modules.push_back(std::make_unique<fb::ModuleT>());
-  variant->modules[0]->format = "elf";
+  variant->modules[0]->format = target == "cuda" ? "ptx" : "elf";
   variant->parameters_bytes = 2048;
   variant->training_bytes = 6208;
   variant->derived_bytes = 1024;
@@ -328,8 +343,9 @@ std::vector<std::byte> encode(const fb::ArtifactT &given) {
            start = 64 + tableBytes;
   for (auto &variant : artifact.variants) {
     for (auto &module : variant->modules) {
-      module->offset = start + append(code);
-      module->bytes = code.size();
+      const auto &bytes = module->format == "ptx" ? ptx(*variant) : code;
+      module->offset = start + append(bytes);
+      module->bytes = bytes.size();
     }
     variant->constants_offset = start + append(data);
     variant->constants_bytes = data.size();

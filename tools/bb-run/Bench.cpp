@@ -1,7 +1,6 @@
 //===- Bench.cpp - bb-run bench: time per program and per kernel ----------===//
 
 #include "runtime/device/cpu/Machine.h"
-#include "runtime/device/cpu/Peak.h"
 #include "tools/bb-run/Commands.h"
 #include "tools/bb-run/Table.h"
 
@@ -24,14 +23,15 @@ struct Options {
   EngineOptions engine;
 };
 
-/// What the machine can do at best, in flop/s and bytes/s.
-struct Limits {
-  double flops = 0, bandwidth = 0;
-  /// Seconds that no program can go below.
-  double seconds(double flopCount, double bytes) const {
-    return std::max(flopCount / flops, bytes / bandwidth);
-  }
-};
+/// Seconds that no program can go below; 0 if the limits are not known.
+double leastSeconds(const DeviceLimits &limits, double flops, double bytes) {
+  double least = 0;
+  if (limits.flops > 0)
+    least = flops / limits.flops;
+  if (limits.bandwidth > 0)
+    least = std::max(least, bytes / limits.bandwidth);
+  return least;
+}
 
 struct Sample {
   double sum = 0, squares = 0;
@@ -142,7 +142,9 @@ Result<std::vector<Row>> measure(Engine &engine, const Program &program,
       row.bytes += double(variant.kernels[dispatch->kernel].trafficBytes);
     }
 
-  BB_TRY(engine.run(program, inputs, {})); // touches all memory
+  // Once to touch all memory, and once for a device that records.
+  for (int warm = 0; warm < 2; ++warm)
+    BB_TRY(engine.run(program, inputs, {}));
   for (int repetition = 0; repetition < repetitions; ++repetition) {
     engine.collectStepTimes(false);
     double start = now();
@@ -165,31 +167,26 @@ Result<std::vector<Row>> measure(Engine &engine, const Program &program,
   return rows;
 }
 
-Limits measureLimits(const Engine &engine, int threads) {
-  ThreadPool pool(threads);
-  bool bf16 = engine.artifact().computeType == "bf16";
-  return {peakFlops(pool, engine.variant().target, bf16), peakBandwidth(pool)};
-}
-
 //===----------------------------------------------------------------------===//
 // Printing
 //===----------------------------------------------------------------------===//
 
-json toJson(const Row &row, const Limits &limits) {
+json toJson(const Row &row, const DeviceLimits &limits) {
   double mean = row.seconds.mean();
   json result = {{"program", row.program}};
   if (!row.kernel.empty())
     result["kernel"] = row.kernel;
-  result.update({{"calls", row.calls},
-                 {"ms", mean * 1e3},
-                 {"ms_sigma", row.seconds.sigma() * 1e3},
-                 {"gflops", row.flops / mean / 1e9},
-                 {"gb_s", row.bytes / mean / 1e9},
-                 {"achieved", limits.seconds(row.flops, row.bytes) / mean}});
+  result.update(
+      {{"calls", row.calls},
+       {"ms", mean * 1e3},
+       {"ms_sigma", row.seconds.sigma() * 1e3},
+       {"gflops", row.flops / mean / 1e9},
+       {"gb_s", row.bytes / mean / 1e9},
+       {"achieved", leastSeconds(limits, row.flops, row.bytes) / mean}});
   return result;
 }
 
-void print(const std::vector<Row> &rows, const Limits &limits,
+void print(const std::vector<Row> &rows, const DeviceLimits &limits,
            const Engine &engine, const std::string &format) {
   if (format == "json") {
     json list = json::array();
@@ -215,18 +212,17 @@ void print(const std::vector<Row> &rows, const Limits &limits,
          fmt::format("{:.1f}", row.flops / mean / 1e9),
          fmt::format("{:.1f}", row.bytes / mean / 1e9),
          fmt::format("{:.1f} %",
-                     100 * limits.seconds(row.flops, row.bytes) / mean)});
+                     100 * leastSeconds(limits, row.flops, row.bytes) / mean)});
   }
   if (format == "csv") {
     fmt::print("{}", table.csv());
     return;
   }
   fmt::print(
-      "{} on {}. Limits, measured: {:.1f} GFLOP/s multiplying and adding in "
-      "registers,\n{:.1f} GB/s updating memory in place. Times are means; data "
-      "that stay in a cache can\nmove faster than memory.\n\n{}",
+      "{} on {}. Limits: {:.1f} GFLOP/s, {:.1f} GB/s ({}).\nTimes are means; "
+      "data that stay in a cache can move faster than memory.\n\n{}",
       engine.describe(), cpuName(), limits.flops / 1e9, limits.bandwidth / 1e9,
-      table.markdown());
+      limits.source.empty() ? "not known" : limits.source, table.markdown());
 }
 
 Result<void> bench(const Options &options) {
@@ -243,9 +239,7 @@ Result<void> bench(const Options &options) {
 
   BB_TRY(engine->reserve(programs));
   BB_TRY(fillParameters(*engine));
-  int threads =
-      options.engine.threads ? options.engine.threads : availableThreads();
-  Limits limits = measureLimits(*engine, threads);
+  BB_ASSIGN(DeviceLimits limits, engine->limits());
   std::vector<Row> rows;
   for (const Program *program : programs) {
     BB_ASSIGN(std::vector<Row> measured,

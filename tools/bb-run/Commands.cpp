@@ -24,6 +24,13 @@ void addDeviceOptions(CLI::App &command, EngineOptions &options) {
       .add_option("--threads", options.threads,
                   "CPU threads (default: what affinity and CPU quota allow)")
       ->check(CLI::Range(1, 1024));
+  command.add_flag("--device-sync", options.sync,
+                   "Wait after each kernel, so that a failure names it");
+  command
+      .add_option("--device-patience", options.patience,
+                  "Seconds until a kernel of a GPU counts as hanging")
+      ->check(CLI::Range(0.001, 1e6))
+      ->capture_default_str();
 }
 
 Result<std::unique_ptr<Engine>> openEngine(const std::string &artifactPath,

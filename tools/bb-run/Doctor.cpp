@@ -3,6 +3,7 @@
 #include "runtime/core/Memory.h"
 #include "runtime/device/cpu/Machine.h"
 #include "runtime/device/cpu/Peak.h"
+#include "runtime/device/cuda/CudaDevice.h"
 #include "tools/bb-run/Commands.h"
 
 #include <filesystem>
@@ -21,11 +22,36 @@ std::string firstLine(const std::string &path, const std::string &otherwise) {
   return std::getline(file, line) ? line : otherwise;
 }
 
+/// A line for each GPU: what it is, or why it cannot be used.
+std::vector<std::string> describeGpus(const CudaReport &report) {
+  std::vector<std::string> lines;
+  for (const CudaReport::Gpu &gpu : report.gpus)
+    lines.push_back(gpu.trouble.empty()
+                        ? fmt::format("{}, sm_{}, {}", gpu.name, gpu.arch,
+                                      formatBytes(gpu.bytes))
+                        : gpu.trouble);
+  return lines;
+}
+
+nlohmann::json toJson(const Result<CudaReport> &report) {
+  if (!report)
+    return {{"trouble", report.error().message}};
+  nlohmann::json gpus = nlohmann::json::array();
+  for (const CudaReport::Gpu &gpu : report->gpus)
+    gpus.push_back(gpu.trouble.empty()
+                       ? nlohmann::json{{"name", gpu.name},
+                                        {"arch", gpu.arch},
+                                        {"memory_bytes", gpu.bytes}}
+                       : nlohmann::json{{"trouble", gpu.trouble}});
+  return {{"version", report->version}, {"gpus", gpus}};
+}
+
 Result<void> doctor(bool json) {
   std::vector<std::string> targets = cpuTargets();
   int threads = availableThreads();
   MemoryRoom room = memoryRoom();
   std::string driver = firstLine("/proc/driver/nvidia/version", "");
+  Result<CudaReport> cuda = cudaReport();
   std::error_code error;
   auto disk = std::filesystem::space(".", error);
   utsname system{};
@@ -53,6 +79,7 @@ Result<void> doctor(bool json) {
         {"huge_pages", pages},
         {"disk_free_bytes", error ? 0 : disk.available},
         {"nvidia_driver", driver},
+        {"cuda", toJson(cuda)},
     };
     fmt::print("{}\n", report.dump(2));
     return {};
@@ -75,6 +102,13 @@ Result<void> doctor(bool json) {
   line("huge pages", pages);
   line("disk", error ? "unknown" : formatBytes(disk.available) + " free here");
   line("NVIDIA", driver.empty() ? "no driver loaded" : driver);
+  if (!cuda) {
+    line("cuda", "no: " + cuda.error().message);
+  } else {
+    line("cuda", "driver for CUDA " + cuda->version);
+    for (const std::string &gpu : describeGpus(*cuda))
+      line("GPU", gpu);
+  }
   if (targets.empty())
     return fail(ErrorKind::NoDevice, "no target of bbc runs on this machine");
   return {};

@@ -198,21 +198,19 @@ Result<void> execTrain(Engine &engine, const Options &options) {
   if (micros == 0)
     return fail(ErrorKind::BadInput, "{}: 'bytes' holds no micro-batch",
                 inputs.path());
-  size_t size = bytes->bytes.size() / size_t(micros);
-  auto batch = [&](const StoredTensor &tensor, int64_t i) {
-    return std::span(reinterpret_cast<const uint8_t *>(tensor.bytes.data()) +
-                         size_t(i) * size,
-                     size);
+  auto content = [](const StoredTensor &tensor) {
+    return std::span(reinterpret_cast<const uint8_t *>(tensor.bytes.data()),
+                     tensor.bytes.size());
   };
   BB_ASSIGN(int64_t done, stepsDone(engine));
-  double loss = 0;
-  for (int64_t i = 0; i < micros; ++i) {
-    BB_ASSIGN(double share,
-              runMicro(engine, *micro, batch(*bytes, i), batch(*next, i),
-                       micros, 0, uint64_t(done * micros + i)));
-    loss += share;
-  }
-  BB_ASSIGN(StepResult step, runUpdate(engine, numbers, done + 1));
+  BB_ASSIGN(StepResult step, runStep(engine,
+                                     {.micro = micro,
+                                      .bytes = content(*bytes),
+                                      .next = content(*next),
+                                      .micros = micros,
+                                      .counter = uint64_t(done * micros)},
+                                     numbers, done + 1));
+  double loss = step.loss;
 
   SafetensorsWriter writer;
   writer.add("loss", {}, {float(loss)});

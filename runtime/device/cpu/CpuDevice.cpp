@@ -2,6 +2,7 @@
 
 #include "runtime/device/cpu/CpuMemory.h"
 #include "runtime/device/cpu/Machine.h"
+#include "runtime/device/cpu/Peak.h"
 
 #include <algorithm>
 #include <cstring>
@@ -126,6 +127,14 @@ Result<void> CpuDevice::upload(std::byte *target,
 Result<void> CpuDevice::download(std::span<std::byte> target,
                                  const std::byte *source) {
   return copy(target.data(), source, target.size());
+}
+
+Result<DeviceLimits> CpuDevice::limits(std::string_view target,
+                                       std::string_view computeType) {
+  return DeviceLimits{
+      peakFlops(pool, target, computeType == "bf16"), peakBandwidth(pool),
+      "multiplying and adding in registers, updating memory in place, "
+      "measured"};
 }
 
 } // namespace bitbyte

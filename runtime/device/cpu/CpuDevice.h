@@ -32,6 +32,8 @@ public:
                     uint64_t bytes) override;
   Result<void> zero(std::byte *target, uint64_t bytes) override;
   Result<void> finish() override { return {}; }
+  Result<DeviceLimits> limits(std::string_view target,
+                              std::string_view computeType) override;
 
   ThreadPool &threadPool() { return pool; }
 
