@@ -9,6 +9,7 @@ config.excludes = ["Inputs", "CMakeLists.txt"]
 config.test_source_root = os.path.dirname(__file__)
 config.substitutions.append(("%models", os.path.join(config.source_root, "models")))
 config.substitutions.append(("%root", config.source_root))
+config.substitutions.append(("%bb_tools", config.bb_tools))
 config.substitutions.append(("%bb_stub", os.path.join(config.bb_test_tools, "bb-stub-driver.so")))
 config.substitutions.append(("%llvm_tools", config.llvm_tools))
 config.environment["PATH"] = os.pathsep.join(

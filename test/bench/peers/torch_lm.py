@@ -73,24 +73,29 @@ def main():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--steps", type=int, default=6)
     parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
 
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     model = ByteModel(options.layers, options.width, options.heads, options.hidden, options.context)
+    model.to(options.device)
+    wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3, fused=True)
     step_model = torch.compile(model) if options.compile else model
     seconds = []
     for _ in range(2 + options.steps):
-        ids = torch.randint(0, 256, (options.batch, options.context + 1))
+        ids = torch.randint(0, 256, (options.batch, options.context + 1), device=options.device)
+        wait()
         start = time.perf_counter()
-        with torch.autocast("cpu", torch.bfloat16, enabled=options.dtype == "bf16"):
+        with torch.autocast(options.device, torch.bfloat16, enabled=options.dtype == "bf16"):
             loss = step_model(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        wait()
         seconds.append(time.perf_counter() - start)
     seconds = seconds[2:]
     print(json.dumps({
