@@ -37,7 +37,7 @@ bb.block @mamba_mixer<expand = 2, d_state = 16, d_conv = 4, dt_rank = ceildiv(d,
 }
 
 // One layer: h + mixer(norm(h)), with the residual stream in f32.
-bb.block @mamba_layer<expand, d_state, d_conv, dt_rank, n_layer, norm_eps = 1.0e-5>(%h: [B, T, d]) -> [B, T, d] {
+bb.block @mamba_layer<expand, d_state, d_conv, dt_rank, n_layer, norm_eps = 1.0e-5>(%h: f32[B, T, d]) -> f32[B, T, d] {
   %hr = cast %h to real
   %n  = call @rms<norm_eps>(%hr) as "norm"
   %m  = call @mamba_mixer<expand, d_state, d_conv, dt_rank>(%n) as "mixer"

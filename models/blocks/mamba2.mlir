@@ -42,7 +42,7 @@ bb.block @mamba2_mixer<n_head, d_head = 64, d_state = 128, n_group = 1, d_conv =
 
 // One layer: h + mixer(norm(h)), with the residual stream in f32.
 bb.block @mamba2_layer<n_head, d_head, d_state, n_group, d_conv, chunk, n_layer,
-                       norm_eps = 1.0e-5>(%h: [B, T, d]) -> [B, T, d] {
+                       norm_eps = 1.0e-5>(%h: f32[B, T, d]) -> f32[B, T, d] {
   %hr = cast %h to real
   %n  = call @rms<norm_eps>(%hr) as "norm"
   %m  = call @mamba2_mixer<d_head, d_state, n_group, d_conv, chunk, norm_eps>(%n) as "mixer"

@@ -28,6 +28,9 @@ LogicalResult KernelLowering::lower(BroadcastOp op) {
   return success();
 }
 
+/// Registers of a map that advance together on a CPU.
+static constexpr int64_t kTogether = 4;
+
 LogicalResult KernelLowering::lower(MapOp op) {
   Distribution tile = cast<RegType>(op.getOutputs()[0].getType()).spell();
   int64_t lanes = width(tile);
@@ -41,30 +44,39 @@ LogicalResult KernelLowering::lower(MapOp op) {
       splat = emit.splat(lowered.find(value)->second[0], lanes);
     return splat;
   };
-  for (int64_t index = 0; index < tile.registers(); ++index) {
-    DenseMap<Value, Value> inner;
-    for (auto [argument, input] :
-         llvm::zip_equal(body.getArguments(), op.getInputs()))
-      inner[argument] = lowered[input][index];
-    auto lookup = [&](Value value) {
-      Value found = inner.lookup(value);
+  // A few registers advance together, op by op: a chain of dependent ops in one
+  // hides the latency of the others', which lie near in the text.
+  int64_t registers = tile.registers();
+  int64_t together = target.isGpu ? 1 : kTogether;
+  for (int64_t begin = 0; begin < registers; begin += together) {
+    int64_t count = std::min(together, registers - begin);
+    SmallVector<DenseMap<Value, Value>> inner(count);
+    for (int64_t i = 0; i < count; ++i)
+      for (auto [argument, input] :
+           llvm::zip_equal(body.getArguments(), op.getInputs()))
+        inner[i][argument] = lowered[input][begin + i];
+    auto lookup = [&](int64_t i, Value value) {
+      Value found = inner[i].lookup(value);
       return found ? found : capture(value);
     };
     for (Operation &scalar : body.without_terminator()) {
       emit.loc = scalar.getLoc();
-      SmallVector<Value> operands;
-      for (Value operand : scalar.getOperands())
-        operands.push_back(lookup(operand));
-      Value result;
-      if (scalar.getNumResults() == 1 && scalar.getNumRegions() == 0)
-        result = lowerScalar(&scalar, operands, lanes);
-      if (!result)
-        return scalar.emitOpError("cannot be lowered in a map");
-      inner[scalar.getResult(0)] = result;
+      for (int64_t i = 0; i < count; ++i) {
+        SmallVector<Value> operands;
+        for (Value operand : scalar.getOperands())
+          operands.push_back(lookup(i, operand));
+        Value result;
+        if (scalar.getNumResults() == 1 && scalar.getNumRegions() == 0)
+          result = lowerScalar(&scalar, operands, lanes);
+        if (!result)
+          return scalar.emitOpError("cannot be lowered in a map");
+        inner[i][scalar.getResult(0)] = result;
+      }
     }
-    for (auto [result, value] :
-         llvm::zip_equal(results, body.getTerminator()->getOperands()))
-      result.push_back(lookup(value));
+    for (int64_t i = 0; i < count; ++i)
+      for (auto [result, value] :
+           llvm::zip_equal(results, body.getTerminator()->getOperands()))
+        result.push_back(lookup(i, value));
   }
   emit.loc = outer;
   for (auto [output, registers] : llvm::zip_equal(op.getOutputs(), results))

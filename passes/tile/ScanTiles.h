@@ -58,8 +58,10 @@ private:
   const ScanSizes &s;
 };
 
-/// e to the dt A, with A in units of log2(e).
-mlir::Value exp2(ScalarBuilder &s, mlir::Value x);
+/// 2 to the x for decays: as exact as math.exp2, but below 2^-126 the result is
+/// anything smaller than that. A third of the scan is this; a GPU has a unit
+/// for it, a CPU takes the shortest chain of instructions there is.
+mlir::Value exp2(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
 inline constexpr double kLog2E = 1.4426950408889634;
 
 /// Adds the parts of a [parts, ...] tensor in order, before `at`.

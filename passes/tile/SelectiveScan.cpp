@@ -88,9 +88,10 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
                  tiles.everyState(k.load(row, dtx, {t, zero})),
                  tiles.everyChannel(k.arg(3), b, at, n0),
                  tiles.everyChannel(k.arg(4), b, at, n0)},
-                {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
-                  Value h = s.add(s.mul(exp2(s, s.mul(v[2], v[1])), v[0]),
-                                  s.mul(v[3], v[4]));
+                {k.f32(), k.f32()}, [&](ScalarBuilder &s, ValueRange v) {
+                  Value h =
+                      s.add(s.mul(exp2(s, s.mul(v[2], v[1]), k.target), v[0]),
+                            s.mul(v[3], v[4]));
                   return Values{h, s.mul(v[5], h)};
                 });
             Value sum = k.map({k.load(row, y, {t, zero}),

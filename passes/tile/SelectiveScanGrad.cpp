@@ -115,8 +115,9 @@ private:
         [&](Value t, ValueRange carried) {
           Values made = k.map(
               {carried[0], rate, every(dt, t), every(x, t), number(3, t, n0)},
-              {k.f32(), k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
-                Value a = exp2(s, s.mul(v[2], v[1])), ah = s.mul(a, v[0]);
+              {k.f32(), k.f32(), k.f32()}, [&](ScalarBuilder &s, ValueRange v) {
+                Value a = exp2(s, s.mul(v[2], v[1]), k.target),
+                      ah = s.mul(a, v[0]);
                 Value h = s.add(ah, s.mul(s.mul(v[2], v[3]), v[4]));
                 return Values{a, ah, h};
               });

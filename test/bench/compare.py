@@ -3,6 +3,8 @@
 
   test/bench/compare.py train-step [--threads 1] [--dtype f32]   preset s, T 256, batch 8
   test/bench/compare.py attention [--threads 1]                  T 2048, 6 heads of 64
+  test/bench/compare.py mamba-step [--threads 1]                 Mamba-1, d 256, 4 layers, T 256, batch 4
+  test/bench/compare.py scan                                     selective scan alone, state updates/s
   test/bench/compare.py compile                                  bbc on preset b, empty cache
   test/bench/compare.py matmul [--dtype f32]                     products of preset s over the FMA peak
   test/bench/compare.py dtypes [--threads 1]                     our own train step, bf16 against f32
@@ -90,6 +92,57 @@ def train_step(options):
     print(ratio_line("torch eager", ours, eager, True))
 
 
+def mamba_step(options):
+    work = tempfile.mkdtemp(prefix="bb-bench-")
+    artifact, data = os.path.join(work, "m.bba"), os.path.join(work, "data")
+    run(os.path.join(BIN, "bb-data"), "synth", "-o", data, "--bytes", 1_000_000, "--seed", 1)
+    run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "mamba_lm.mlir"), "--set",
+        "B=4,T=256,d_model=256,n_layer=4", "--dtype", "f32", "--targets", "cpu", "--programs", "train", "-o", artifact)
+    ours, peers = [], []
+    for turn in range(options.rounds):
+        out = os.path.join(work, f"run{turn}")
+        run(os.path.join(BIN, "bb-run"), "train", artifact, "--data", data, "--out", out, "--steps", 15,
+            "--threads", options.threads, "--device", "cpu", "--set", "train.log_every=1")
+        rows = [json.loads(line) for line in open(os.path.join(out, "metrics.jsonl"))]
+        ours += [row["bytes_per_second"] for row in rows if "loss" in row][3:]
+        peer = run(peer_python(), os.path.join(PEERS, "torch_mamba.py"), "--threads", options.threads)
+        peers.append(json.loads(peer.splitlines()[-1])["bytes_per_second"])
+    print(f"Mamba-1 train step, f32, {options.threads} thread(s), bytes/s: median [min .. max]")
+    print("| peer | BitByte | peer | ratio of the best |\n|---|---|---|---|")
+    print(ratio_line("torch, associative scan or loop", ours, peers, True))
+
+
+SCAN = """bb.model @scan(d = 512) {
+  program @logits(%x: f32[4, 1024, 512], %dt: f32[4, 1024, 512], %a: f32[512, 16], %b: f32[4, 1024, 16],
+                  %c: f32[4, 1024, 16], %dy: f32[4, 1024, 512]) -> f32[4, 1024, 512] {
+    %y, %s = selective_scan %x, %dt, %a, %b, %c save 32
+    %dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, %b, %c, %s, %dy save 32
+    return %dx
+  }
+}
+"""
+
+
+def scan(options):
+    """Time of the kernels alone, one thread, over B T D N = 4 * 1024 * 512 * 16 state updates."""
+    updates = 4 * 1024 * 512 * 16
+    with tempfile.TemporaryDirectory() as work:
+        spec, artifact = os.path.join(work, "scan.mlir"), os.path.join(work, "scan.bba")
+        with open(spec, "w") as file:
+            file.write(SCAN)
+        run(os.path.join(BIN, "bbc"), spec, "--dtype", "f32", "--targets", "cpu", "--programs", "logits", "-o", artifact)
+        best = {}
+        for _ in range(options.rounds):
+            report = json.loads(run(os.path.join(BIN, "bb-run"), "bench", artifact, "--threads", 1, "-o", "json"))
+            for row in report["rows"]:
+                anchor = row.get("kernel", "").rsplit("_", 1)[0]
+                if "scan" in anchor:
+                    best[anchor] = min(best.get(anchor, 1e9), row["ms"] / row["calls"])
+    for name, ms in best.items():
+        print(f"{name}: {ms:.1f} ms, {updates / ms / 1e6:.2f} G state updates/s")
+    print(f"both: {updates / sum(best.values()) / 1e6:.2f} G state updates/s")
+
+
 def compile_time(options):
     seconds = []
     for _ in range(options.rounds):
@@ -169,7 +222,8 @@ def dtypes(options):
     print(ratio_line("bf16", steps["bf16"], steps["f32"], False))
 
 
-RACES = {"train-step": train_step, "attention": attention, "compile": compile_time, "matmul": matmul, "dtypes": dtypes}
+RACES = {"train-step": train_step, "attention": attention, "compile": compile_time, "matmul": matmul, "dtypes": dtypes,
+         "mamba-step": mamba_step, "scan": scan}
 
 
 def main():

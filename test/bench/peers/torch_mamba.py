@@ -92,7 +92,7 @@ def measure(options, scan):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, value in dict(width=256, layers=4, states=16, length=256, batch=4, threads=1, steps=4).items():
+    for name, value in dict(width=256, layers=4, states=16, length=256, batch=4, threads=1, steps=3).items():
         parser.add_argument(f"--{name}", type=int, default=value)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
