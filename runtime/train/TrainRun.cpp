@@ -118,6 +118,9 @@ public:
 private:
   /// The checkpoint to go on from, if any, and the config for it.
   Result<void> prepare();
+  /// NoDevice, with the figures, if memory is too small: before anything is
+  /// written.
+  Result<void> reserve();
   Result<void> fillEngine(const Dataset &data);
   Result<void> writeConfig(const Dataset &data);
   Result<void> report(const RunState &state, uint64_t parameters);
@@ -171,14 +174,17 @@ Result<void> TrainRun::prepare() {
   return {};
 }
 
-Result<void> TrainRun::fillEngine(const Dataset &data) {
-  // Too little memory shows here, before anything is written.
+Result<void> TrainRun::reserve() {
   std::vector<const Program *> programs = {plan.update};
   for (const TrainPhase &phase : plan.phases)
     programs.push_back(phase.micro);
   if (plan.evaluates)
     programs.push_back(scoreProgram(engine, 0));
-  BB_TRY(engine.reserve(programs));
+  return engine.reserve(programs);
+}
+
+Result<void> TrainRun::fillEngine(const Dataset &data) {
+  BB_TRY(reserve());
   std::map<std::string, std::string> identity =
       runIdentity(engine.artifact(), data, plan);
   if (from) {
@@ -266,7 +272,7 @@ Result<void> TrainRun::dryRun() {
   BB_ASSIGN(Dataset data, Dataset::open(request.data));
   BB_ASSIGN(plan, planTraining(engine, config, data));
   fmt::print("{}", describePlan(engine, config, plan, data));
-  return {};
+  return reserve();
 }
 
 Result<void> TrainRun::run() {
