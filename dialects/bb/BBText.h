@@ -81,8 +81,11 @@ mlir::ParseResult parseGraphOp(mlir::OpAsmParser &p,
                                            [&] { return p.emitError(loc); })))
       return failure();
     props = OpaqueProperties(&typed);
+    // Missing required clauses would reach the shape rule as null: say so here.
+    typename OpTy::Adaptor adaptor(state.operands, dict, typed);
+    if (failed(adaptor.verify(p.getEncodedSourceLoc(loc))))
+      return failure();
   }
-  // Missing required clauses would reach the shape rule as null: say so here.
   if (failed(OpTy::verifyInherentAttrs(
           OperationName(OpTy::getOperationName(), ctx), parsed.attrs,
           [&] { return p.emitError(loc); })))
