@@ -22,19 +22,7 @@ LogicalResult NvvmLowering::lower(BarrierOp) {
 }
 
 LogicalResult NvvmLowering::lower(RelayoutOp op) {
-  return op.emitOpError("has no lowering for a GPU");
-}
-LogicalResult NvvmLowering::lower(MmaOp op) {
-  return op.emitOpError("has no lowering for a GPU");
-}
-LogicalResult NvvmLowering::lower(CopyAsyncOp op) {
-  return op.emitOpError("has no lowering for a GPU");
-}
-LogicalResult NvvmLowering::lower(CommitOp op) {
-  return op.emitOpError("has no lowering for a GPU");
-}
-LogicalResult NvvmLowering::lower(WaitOp op) {
-  return op.emitOpError("has no lowering for a GPU");
+  return op.emitOpError("has no lowering for a GPU; go through scratch");
 }
 
 //===-- reduce

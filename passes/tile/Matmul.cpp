@@ -10,6 +10,7 @@
 //===----------------------------------------------------------------------===//
 #include "passes/tile/Panels.h"
 #include "passes/tile/Region.h"
+#include "passes/tile/gpu/Matmul.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -331,6 +332,8 @@ LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op) {
   FailureOr<Region> region = Region::of(op);
   if (failed(region))
     return failure();
+  if (context.target.isGpu && scheduleGpuMatmul(context, *region))
+    return success();
   MatmulScheduler scheduler(context, *region);
   if (!context.target.isGpu && scheduler.fits())
     return scheduler.run();

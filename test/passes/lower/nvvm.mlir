@@ -116,3 +116,54 @@ tile.kernel @gather(%x: !tile.buf<300xf32, global>, %y: !tile.buf<128xf32, globa
   tile.store_scalar %one, %n[%c0] : i32 -> !tile.buf<1xi32, global>
   tile.return
 }
+
+// A stage of a ring is filled by asynchronous copies of 16 bytes; then a wait is
+// a barrier too. Fragments of bf16 come by ldmatrix, b's rows transposed.
+// CHECK-LABEL: llvm.func ptx_kernelcc @product
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.cp.async.cg.shared.global.16"
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.cp.async.commit.group"
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.cp.async.wait.group"
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.all"
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.b16"
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16"
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k16.row.col.bf16"
+#acc = #tile.dist<reg [2 d1:1, 2 d0:8, 2 d1:8], lane [4 d1:2, 8 d0:1], warp []>
+!acc = !tile.reg<16x16xf32, #acc>
+!stage = !tile.buf<16x16xbf16, scratch, #tile.strided<[24, 1]>>
+tile.kernel @product(%a: !tile.buf<16x16xbf16, global>, %b: !tile.buf<16x16xbf16, global>,
+                     %y: !tile.buf<16x16xf32, global>) attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %z = arith.constant 0.0 : f32
+  %sa = tile.alloc : !stage
+  %sb = tile.alloc : !stage
+  tile.copy_async %a[%c0, %c0] to %sa : !tile.buf<16x16xbf16, global> -> !stage
+  tile.copy_async %b[%c0, %c0] to %sb : !tile.buf<16x16xbf16, global> -> !stage
+  tile.commit
+  tile.wait 0
+  %c = tile.splat %z : f32 -> !acc
+  %d = tile.mma %sa, %sb, %c : !stage, !stage, !acc -> !acc
+  tile.store %d, %y[%c0, %c0] : !acc -> !tile.buf<16x16xf32, global>
+  tile.return
+}
+
+// f32 takes three products of tf32; an end that may cut a row makes the copy
+// fill with zeros what is not there.
+// CHECK-LABEL: llvm.func ptx_kernelcc @exact
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.cp.async.cg.shared.global.16.s"
+// CHECK-COUNT-12: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k8.row.col.tf32"
+!exact = !tile.buf<16x16xf32, scratch, #tile.strided<[20, 1]>>
+tile.kernel @exact(%a: !tile.buf<16x16xf32, global>, %y: !tile.buf<16x16xf32, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %c16 = arith.constant 16 : index
+  %c10 = arith.constant 10 : index
+  %z = arith.constant 0.0 : f32
+  %sa = tile.alloc : !exact
+  tile.copy_async %a[%c0, %c0] bounds [%c16, %c10] to %sa : !tile.buf<16x16xf32, global> -> !exact
+  tile.commit
+  tile.wait 0
+  %c = tile.splat %z : f32 -> !acc
+  %d = tile.mma %sa, %sa trans, %c : !exact, !exact, !acc -> !acc
+  tile.store %d, %y[%c0, %c0] : !acc -> !tile.buf<16x16xf32, global>
+  tile.return
+}
