@@ -68,6 +68,9 @@ public:
   virtual Result<void> load(std::span<const CodeModule> modules,
                             std::span<const CodeKernel> kernels,
                             const std::string &path) = 0;
+  /// Says how many bytes the buffers of the next launch have. A device that
+  /// checks holds the kernel to it.
+  virtual void limitBuffers(std::span<const uint64_t> bytes) {}
   /// Runs a loaded kernel, by index, over its whole grid.
   virtual Result<void> launch(uint32_t kernel, std::span<void *const> buffers,
                               std::span<const int64_t> scalars) = 0;

@@ -3,6 +3,7 @@
 #include "runtime/device/cpu/CpuDevice.h"
 #include "runtime/device/cpu/Machine.h"
 #include "runtime/device/cuda/CudaDevice.h"
+#include "runtime/device/emu/EmuDevice.h"
 #include "runtime/engine/Sequence.h"
 
 #include <algorithm>
@@ -93,6 +94,7 @@ private:
   std::set<const Program *> reserved;
   std::vector<void *> pointers; ///< Of one dispatch; kept to allocate nothing.
   std::vector<Sequence> sequences; ///< That ran once, on a device that records.
+  std::vector<uint64_t> sizes;     ///< Of the buffers of `pointers`.
   bool sync = false, collecting = false;
   size_t marks = 0; ///< Taken while collecting.
   std::vector<double> seconds;
@@ -223,8 +225,12 @@ Result<const Tensor *> match(const Program &program,
 Result<void> ProgramEngine::runStep(const Step &step) {
   if (auto *dispatch = std::get_if<Dispatch>(&step)) {
     pointers.clear();
-    for (const Buffer &buffer : dispatch->buffers)
+    sizes.clear();
+    for (const Buffer &buffer : dispatch->buffers) {
       pointers.push_back(at(buffer));
+      sizes.push_back(buffer.bytes);
+    }
+    device->limitBuffers(sizes);
     return device->launch(dispatch->kernel, pointers, dispatch->scalars);
   }
   if (auto *copy = std::get_if<Copy>(&step))
@@ -408,11 +414,11 @@ Result<std::unique_ptr<Device>> openDevice(const Artifact &artifact,
               CpuDevice::create(options.threads));
     return device;
   }
-  if (options.device == "emu")
-    return fail(
-        ErrorKind::NoDevice,
-        "this bb-run was built without the device '{}': use --device cpu",
-        options.device);
+  if (options.device == "emu") {
+    BB_ASSIGN(std::unique_ptr<Device> device,
+              EmuDevice::create(options.emuSchedule, options.emuChecks));
+    return device;
+  }
   return fail(ErrorKind::Usage, "device '{}' is none of auto, cpu, cuda, emu",
               options.device);
 }

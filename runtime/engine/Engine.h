@@ -36,6 +36,8 @@ struct EngineOptions {
   /// Wait after each step of a program, so that a failure names its kernel.
   bool sync = false;
   double patience = 120; ///< Seconds until a kernel of a GPU counts as hanging.
+  std::string emuSchedule = "eager"; ///< See EmuDevice::create.
+  std::string emuChecks = "shared";
 };
 
 /// Owns the spaces of one artifact (parameters, training state, derived state,

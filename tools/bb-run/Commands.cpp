@@ -31,6 +31,18 @@ void addDeviceOptions(CLI::App &command, EngineOptions &options) {
                   "Seconds until a kernel of a GPU counts as hanging")
       ->check(CLI::Range(0.001, 1e6))
       ->capture_default_str();
+  command
+      .add_option("--emu-schedule", options.emuSchedule,
+                  "When the emulator does asynchronous work, and in which "
+                  "order threads run: eager, lazy, random or random:SEED")
+      ->capture_default_str();
+  command
+      .add_option("--emu-checks", options.emuChecks,
+                  "What the emulator checks beside bounds: off, shared (races "
+                  "and uninitialised reads of shared memory), all (also races "
+                  "between blocks)")
+      ->check(CLI::IsMember({"off", "shared", "all"}))
+      ->capture_default_str();
 }
 
 Result<std::unique_ptr<Engine>> openEngine(const std::string &artifactPath,

@@ -1,0 +1,114 @@
+#include "runtime/device/emu/RaceChecker.h"
+
+#include "runtime/device/emu/Execution.h"
+
+namespace bitbyte::emu {
+
+void RaceChecker::prepare(uint32_t sharedBytes, uint32_t granule,
+                          uint32_t warps) {
+  actors = warps;
+  shift = uint32_t(std::countr_zero(granule));
+  granules.assign((sharedBytes >> shift) + 1, {});
+  reads.assign(granules.size() * actors, {});
+}
+
+static std::string name(uint32_t actor) {
+  return fmt::format("warp {}", actor);
+}
+
+void RaceChecker::race(const Access &access, uint32_t offset,
+                       std::string_view what, uint32_t otherActor,
+                       uint32_t otherOp, std::string_view other) {
+  const Kernel &kernel = access.warp.block->kernel();
+  std::string who = name(access.actor);
+  if (access.lane >= 0)
+    who += fmt::format(" lane {}", access.lane);
+  report(access.warp, access.op, "race",
+         fmt::format("{} {} shared offset {} at {}, not ordered after {} by {} "
+                     "at {}",
+                     who, what, offset - sharedStart, place(kernel, access.op),
+                     other, name(otherActor),
+                     place(kernel, kernel.ops[otherOp])));
+}
+
+void RaceChecker::read(const Access &access, uint32_t offset, uint32_t bytes) {
+  const Op *ops = access.warp.block->kernel().ops.data();
+  uint32_t first = offset >> shift, last = (offset + bytes - 1) >> shift;
+  for (uint32_t i = first; i <= last; ++i) {
+    const Granule &granule = granules[i];
+    if (granule.stamp != stamp) {
+      report(
+          access.warp, access.op, "uninitialised read",
+          fmt::format("{} reads shared offset {}, which nothing wrote, at {}",
+                      name(access.actor), (i << shift) - sharedStart,
+                      place(access.warp.block->kernel(), access.op)));
+    } else if (granule.pending) {
+      race(access, i << shift, "reads", granule.actor, granule.op,
+           "an asynchronous copy that was not waited for");
+    } else if (granule.actor != access.actor) {
+      if (granule.epoch > access.clock[granule.actor] &&
+          !(granule.atomic && access.atomic))
+        race(access, i << shift, "reads", granule.actor, granule.op,
+             "the write");
+    } else if (granule.lane != access.lane && granule.lane >= 0 &&
+               granule.warpSync == access.warp.warpSyncs &&
+               !(granule.atomic && access.atomic)) {
+      race(access, i << shift, "reads", granule.actor, granule.op,
+           fmt::format("the write of lane {}", granule.lane));
+    }
+    reads[i * actors + access.actor] = {access.epoch,
+                                        uint32_t(&access.op - ops)};
+  }
+}
+
+void RaceChecker::write(const Access &access, uint32_t offset, uint32_t bytes,
+                        const std::byte *data) {
+  const Block &block = *access.warp.block;
+  uint32_t op = uint32_t(&access.op - block.kernel().ops.data());
+  uint32_t first = offset >> shift, last = (offset + bytes - 1) >> shift;
+  for (uint32_t i = first; i <= last; ++i) {
+    Granule &granule = granules[i];
+    bool known = granule.stamp == stamp;
+    bool together = granule.atomic && access.atomic;
+    if (known && granule.pending) {
+      race(access, i << shift, "writes", granule.actor, granule.op,
+           "an asynchronous copy that was not waited for");
+    } else if (known && granule.actor != access.actor) {
+      if (granule.epoch > access.clock[granule.actor] && !together)
+        race(access, i << shift, "writes", granule.actor, granule.op,
+             "the write");
+    } else if (known && granule.lane != access.lane && granule.lane >= 0 &&
+               granule.warpSync == access.warp.warpSyncs && !together) {
+      uint32_t at = std::max(i << shift, offset);
+      uint32_t end = std::min((i + 1) << shift, offset + bytes);
+      if (granule.op != op || !data ||
+          std::memcmp(&block.shared[at], data + (at - offset), end - at) != 0)
+        race(access, i << shift, "writes", granule.actor, granule.op,
+             fmt::format("the write of lane {}", granule.lane));
+    }
+    const Read *read = &reads[i * actors];
+    for (uint32_t actor = 0; actor < actors; ++actor)
+      if (read[actor].epoch > access.clock[actor] && actor != access.actor &&
+          !together)
+        race(access, i << shift, "writes", actor, read[actor].op, "the read");
+    granule = {access.epoch, access.warp.warpSyncs, op,
+               stamp,        uint8_t(access.actor), int8_t(access.lane),
+               false,        access.atomic};
+  }
+}
+
+void RaceChecker::beginCopy(const Access &access, uint32_t offset,
+                            uint32_t bytes) {
+  write(access, offset, bytes);
+  for (uint32_t i = offset >> shift; i <= (offset + bytes - 1) >> shift; ++i)
+    granules[i].pending = true;
+}
+
+void RaceChecker::endCopy(const Access &access, uint32_t offset,
+                          uint32_t bytes) {
+  for (uint32_t i = offset >> shift; i <= (offset + bytes - 1) >> shift; ++i)
+    granules[i].pending = false;
+  write(access, offset, bytes);
+}
+
+} // namespace bitbyte::emu
