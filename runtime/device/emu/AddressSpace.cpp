@@ -42,11 +42,11 @@ GlobalShadow::Word &GlobalShadow::at(uint64_t address) {
   if (page != lastPage) {
     std::unique_ptr<Word[]> &words = pages[page];
     if (!words)
-      words = std::make_unique<Word[]>(pageBytes / 4);
+      words = std::make_unique<Word[]>(pageBytes / granule);
     lastPage = page;
     lastWords = words.get();
   }
-  return lastWords[address % pageBytes / 4];
+  return lastWords[address % pageBytes / granule];
 }
 
 } // namespace bitbyte::emu

@@ -49,12 +49,15 @@ public:
     uint64_t reader = 0; ///< The same; ~0 for several.
     uint32_t writerLine = 0, readerLine = 0;
   };
+  /// `granule`: bytes of a word, a power of two.
+  explicit GlobalShadow(uint32_t granule) : granule(granule) {}
   Word &at(uint64_t address);
   void clear() { pages.clear(), lastPage = ~uint64_t(0); }
 
 private:
   static constexpr uint64_t pageBytes = 16384;
   std::map<uint64_t, std::unique_ptr<Word[]>> pages;
+  uint64_t granule;
   uint64_t lastPage = ~uint64_t(0);
   Word *lastWords = nullptr;
 };

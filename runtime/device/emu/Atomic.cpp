@@ -161,6 +161,9 @@ void decodeAtomic(Decoder &d, bool returns) {
   if (space == Space::Shared || space == Space::Generic)
     d.builder.kernel.sharedGranule =
         std::min(d.builder.kernel.sharedGranule, bits / 8);
+  if (space == Space::Global || space == Space::Generic)
+    d.builder.kernel.globalGranule =
+        std::min(d.builder.kernel.globalGranule, bits / 8);
 }
 
 } // namespace

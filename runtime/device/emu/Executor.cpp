@@ -72,7 +72,7 @@ class Executor {
 public:
   Executor(const Grid &grid, const Options &options, AddressSpace memory)
       : grid(grid), options(options), memory(std::move(memory)),
-        findings(options.maxFindings),
+        findings(options.maxFindings), shadow(grid.kernel.globalGranule),
         block(grid, options, this->memory, findings) {
     size_t bytes = grid.kernel.registerBytes;
     // A page more: vectors may be read a little beyond a slot.

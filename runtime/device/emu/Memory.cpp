@@ -59,7 +59,9 @@ static void touchGlobal(Warp &warp, const Op &op, uint64_t address,
                        block.number, verb(touch), other, what, line,
                        place(block.kernel(), op)));
   };
-  for (uint64_t at = address & ~uint64_t(3); at < address + bytes; at += 4) {
+  uint64_t granule = block.kernel().globalGranule;
+  for (uint64_t at = address & ~(granule - 1); at < address + bytes;
+       at += granule) {
     GlobalShadow::Word &word = block.shadow->at(at);
     if (touch == Touch::Atomic)
       continue;
@@ -353,6 +355,9 @@ void decodeAccess(Decoder &d, bool isStore) {
   if (space == Space::Shared || space == Space::Generic)
     d.builder.kernel.sharedGranule =
         std::min(d.builder.kernel.sharedGranule, d.op.extra);
+  if (space == Space::Global || space == Space::Generic)
+    d.builder.kernel.globalGranule =
+        std::min(d.builder.kernel.globalGranule, d.op.extra);
   Access access = isStore ? Access::Store : Access::Load;
   if (space == Space::Param) {
     if (isStore)

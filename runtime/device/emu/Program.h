@@ -137,6 +137,7 @@ struct Kernel {
   uint32_t dynamicAlign = 16; ///< Of the extern shared array,
   uint32_t dynamicStart = 0;  ///< which lies behind all others.
   uint32_t sharedGranule = 4; ///< Of the smallest access to shared memory.
+  uint32_t globalGranule = 4; ///< The same of global memory.
   uint32_t requiredThreads[3] = {0, 0, 0}; ///< .reqntid, 0: not said.
   uint32_t maximalThreads = 0;             ///< .maxntid, 0: not said.
   bool ordersBlocks = false; ///< Has atomics: blocks may wait for each other.
