@@ -25,6 +25,7 @@ RULES = {
     "tools/bb-lsp-server": ["dialects", "passes", "compiler"],
     "tools/bb-run": ["runtime"],
     "tools/bb-data": ["runtime"],
+    "tools/bb-emu": ["runtime"],
 }
 # The one header that crosses the middle.
 CROSSING = {"compiler/artifact": "runtime/artifact/bitbyte_generated.h"}

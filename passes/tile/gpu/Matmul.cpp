@@ -213,7 +213,10 @@ private:
     RegType type = runs(slab, tiles.columns, epilogueRun());
     Value buffer = intoScratch(sum);
     KernelBuilder &k = *made;
-    k.loop(0, tiles.rows, slab, [&, m = m, n = n](Value row) {
+    Value end = k.index(tiles.rows);
+    if (rows % tiles.rows) // a slab may lie wholly behind the last row
+      end = k.min(end, k.sub(k.index(rows), m));
+    k.loop(k.index(0), end, slab, [&, m = m, n = n](Value row) {
       epilogue(k.load(type, buffer, {row, k.index(0)}), k.add(m, row), n);
     });
     return context.dispatch(op, *made, operands, op->getResultTypes(),
