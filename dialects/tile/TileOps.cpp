@@ -202,6 +202,15 @@ LogicalResult ViewOp::verify() {
   return success();
 }
 
+LogicalResult PrefetchOp::verify() {
+  BufType type = getBuffer().getType();
+  if (type.isPanel() || type.getRank() < 1 || type.getRank() > 2 ||
+      type.getStrides().back() != 1)
+    return emitOpError("takes one row, or rows, that are contiguous; here: ")
+           << type;
+  return success();
+}
+
 /// Memory may hold `memory` where registers hold `reg`: the same type, or a
 /// smaller float as f32, or a smaller integer as i32.
 static bool converts(Type memory, Type reg) {

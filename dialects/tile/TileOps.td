@@ -126,6 +126,21 @@ def Tile_ViewOp : Tile_Op<"view", [Pure]> {
   }];
 }
 
+def Tile_PrefetchOp : Tile_Op<"prefetch"> {
+  let summary = "Asks for the cache lines of a part of a buffer";
+  let description = [{
+    ```mlir
+    tile.prefetch %view : !tile.buf<6x16xf32, global, #tile.strided<[1024, 1]>>
+    ```
+    A hint for what is read or written some thousand cycles later: rows a page
+    apart, which no machine foresees. Its last axis is contiguous and it has one
+    or two; parts of it may lie behind the buffer's end. On a GPU it says nothing.
+  }];
+  let arguments = (ins Tile_BufType:$buffer);
+  let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
+  let hasVerifier = 1;
+}
+
 def Tile_LoadOp : Tile_Op<"load", [AttrSizedOperandSegments]> {
   let summary = "Reads a tile at an offset";
   let description = [{

@@ -214,10 +214,11 @@ LogicalResult KernelLowering::lowerTwice(Block::iterator begin,
 
 LogicalResult KernelLowering::lower(Operation *op) {
   return TypeSwitch<Operation *, LogicalResult>(op)
-      .Case<AllocOp, ViewOp, LoadOp, StoreOp, LoadScalarOp, StoreScalarOp,
-            GatherOp, SplatOp, IotaOp, BroadcastOp, MapOp, ReduceOp, RelayoutOp,
-            MmaOp, CopyAsyncOp, CommitOp, WaitOp, BarrierOp, scf::ForOp,
-            scf::IfOp>([&](auto typed) { return lower(typed); })
+      .Case<AllocOp, ViewOp, PrefetchOp, LoadOp, StoreOp, LoadScalarOp,
+            StoreScalarOp, GatherOp, SplatOp, IotaOp, BroadcastOp, MapOp,
+            ReduceOp, RelayoutOp, MmaOp, CopyAsyncOp, CommitOp, WaitOp,
+            BarrierOp, scf::ForOp, scf::IfOp>(
+          [&](auto typed) { return lower(typed); })
       .Case([&](ProgramIdOp id) {
         lowered[id] = {program};
         return success();

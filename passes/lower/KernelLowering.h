@@ -73,6 +73,7 @@ protected:
   //----------------------------------------------------===//
   mlir::LogicalResult lower(AllocOp op);
   mlir::LogicalResult lower(ViewOp op);
+  mlir::LogicalResult lower(PrefetchOp op);
   mlir::LogicalResult lower(LoadScalarOp op);
   /// The dynamic part of an address, in elements; null for none.
   mlir::Value dynamicOffset(BufType type, mlir::ValueRange offsets);

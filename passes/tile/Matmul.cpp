@@ -8,9 +8,9 @@
 // an element.
 //
 //===----------------------------------------------------------------------===//
+#include "passes/tile/gpu/Matmul.h"
 #include "passes/tile/Panels.h"
 #include "passes/tile/Region.h"
-#include "passes/tile/gpu/Matmul.h"
 
 #include "mlir/Dialect/Math/IR/Math.h"
 
@@ -230,6 +230,8 @@ private:
     KernelBuilder &k = *made;
     RegType type = k.rows({count, microColumns}, k.f32());
     Value zero = k.index(0);
+    if (!ragged)
+      prefetchEpilogue(m, k.mul(j, microColumns), count);
     Value b = k.view(k.arg(1), {j, zero, zero}, {depth, microColumns},
                      ArrayRef<int64_t>{0});
     Value sum;
@@ -255,6 +257,22 @@ private:
       epilogue(row, k.load(row, rowScratch, {r, zero}), k.add(m, r), n,
                ragged ? Values{exist} : Values{});
     });
+  }
+
+  /// Asks for what the epilogue of a tile reads and writes, before the product
+  /// that hides the time: neighbouring rows lie in different pages.
+  void prefetchEpilogue(Value m, Value n, int64_t count) {
+    KernelBuilder &k = *made;
+    auto fetch = [&](unsigned argument) {
+      PrefetchOp::create(k.builder, k.loc,
+                         k.view(k.arg(argument), {m, n}, {count, microColumns},
+                                ArrayRef<int64_t>{}));
+    };
+    for (unsigned i = 0; i < region.inputs.size(); ++i)
+      if (argumentOf[i] >= 0 && coefficient(i, mDim) && coefficient(i, nDim))
+        fetch(argumentOf[i]);
+    for (unsigned i = 0; i < op.getNumResults(); ++i)
+      fetch(firstOutput + i);
   }
 
   /// The region's code behind the product, for a tile [rows, columns] or a row

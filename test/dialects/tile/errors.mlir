@@ -202,3 +202,12 @@ tile.kernel @k(%a: !tile.buf<64x32xf32, global>) attributes {programs = 1 : i64}
   tile.wait 1
   tile.return
 }
+
+// -----
+
+tile.kernel @k(%a: !tile.buf<8x4xf32, global, #tile.strided<[1, 8]>>)
+    attributes {programs = 1 : i64} {
+  // expected-error @+1 {{takes one row, or rows, that are contiguous}}
+  tile.prefetch %a : !tile.buf<8x4xf32, global, #tile.strided<[1, 8]>>
+  tile.return
+}

@@ -101,3 +101,21 @@ tile.kernel @far(%x: !tile.buf<400000000xf32, global>, %y: !tile.buf<16xf32, glo
   tile.store %v, %y[%c0] : !row -> !tile.buf<16xf32, global>
   tile.return
 }
+
+// Rows a whole number of cache lines apart take one each; others may end in one
+// more.
+// CHECK-LABEL: llvm.func @prefetch
+// CHECK-COUNT-2: "llvm.intr.prefetch"
+// CHECK-COUNT-4: "llvm.intr.prefetch"
+// CHECK-NOT:     "llvm.intr.prefetch"
+tile.kernel @prefetch(%x: !tile.buf<8x64xf32, global>, %y: !tile.buf<8x20xf32, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %even = tile.view %x[%c0, %c0] drop [] : !tile.buf<8x64xf32, global>
+      -> !tile.buf<2x16xf32, global, #tile.strided<[64, 1]>>
+  tile.prefetch %even : !tile.buf<2x16xf32, global, #tile.strided<[64, 1]>>
+  %odd = tile.view %y[%c0, %c0] drop [] : !tile.buf<8x20xf32, global>
+      -> !tile.buf<2x16xf32, global, #tile.strided<[20, 1]>>
+  tile.prefetch %odd : !tile.buf<2x16xf32, global, #tile.strided<[20, 1]>>
+  tile.return
+}
