@@ -4,7 +4,8 @@ bb.import "blocks/gpt2.mlir"
 bb.model @gpt2_bytes(
     batch B = 16, stream T = min(1024, context), context = 1024, vocab = 256,
     d_model = 512, n_layer = 8, n_head = 8, n_kv = n_head, d_head = d_model / n_head,
-    d_ff = 4*d_model, norm_eps = 1.0e-5, std_out = 0.02 / sqrt(2*n_layer)) {
+    d_ff = 4*d_model, norm_eps = 1.0e-5, std_out = 0.02 / sqrt(2*n_layer),
+    dropout = 0.0) {
 
   preset @tiny {d_model = 128, n_layer = 4, n_head = 4, T = 64, context = 64, B = 12}
   preset @xs   {d_model = 256, n_layer = 6, n_head = 4}
@@ -25,7 +26,8 @@ bb.model @gpt2_bytes(
     %e = embed %bytes, %wte
     %t = positions of T
     %p = embed %t, %wpe
-    %x = add %e, %p
+    %s = add %e, %p
+    %x = dropout %s p dropout
     %y = repeat i < n_layer as "transformer.h.{i}" with %h = %x {
       %n = call @gpt2_layer(%h)
       yield %n

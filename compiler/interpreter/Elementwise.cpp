@@ -2,6 +2,7 @@
 
 #include "compiler/interpreter/Families.h"
 
+#include <array>
 #include <cmath>
 
 using namespace mlir;
@@ -100,9 +101,33 @@ static LogicalResult constant(ConstantOp op, Frame &frame) {
   return success();
 }
 
-/// Programs that hold a dropout are run as they are evaluated: nothing drops.
+/// The first word of Philox4x32-10 under the key (`seed`, 0).
+static uint32_t philox(std::array<uint32_t, 4> c, uint32_t seed) {
+  for (uint32_t round = 0; round < 10; ++round) {
+    uint64_t p0 = uint64_t(0xD2511F53) * c[0];
+    uint64_t p2 = uint64_t(0xCD9E8D57) * c[2];
+    c = {uint32_t(p2 >> 32) ^ c[1] ^ (seed + round * 0x9E3779B9), uint32_t(p2),
+         uint32_t(p0 >> 32) ^ c[3] ^ (round * 0xBB67AE85), uint32_t(p0)};
+  }
+  return c[0];
+}
+
 static LogicalResult dropout(DropoutOp op, Frame &frame) {
-  frame.set(op.getY(), frame[op.getX()]);
+  Array y = frame[op.getX()];
+  if (op.getSeed()) {
+    auto word = [&](Value v) {
+      return static_cast<uint32_t>(static_cast<int64_t>(frame[v][0]));
+    };
+    uint32_t seed = word(op.getSeed()), counter = word(op.getCounter());
+    uint32_t stream = whole(op.getStreamAttr());
+    double p = number(op.getP());
+    for (int64_t i = 0; i < y.size(); ++i) {
+      bool drop = philox({uint32_t(i), stream, counter, 0}, seed) <
+                  std::nearbyint(std::ldexp(p, 32));
+      y[i] = drop ? 0 : y[i] / (1 - p);
+    }
+  }
+  frame.set(op.getY(), std::move(y));
   return success();
 }
 

@@ -245,8 +245,16 @@ GRADIENT(MaxOp) {
   return differentiateExtremum(r, getA(), getB(), r.lt(getA(), getB()));
 }
 
+/// The mask is a function of the element's place: it is computed again.
+GRADIENT(DropoutOp) {
+  Rule r(g, *this);
+  r.add(getX(), DropoutOp::create(g, getLoc(), r.dy(), getSeed(), getCounter(),
+                                  getP(), getStreamAttr()));
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
-// None, or none that can be had
+// None
 //===----------------------------------------------------------------------===//
 
 NO_GRADIENT(RoundOp)
@@ -258,10 +266,3 @@ NO_GRADIENT(EqOp)
 NO_GRADIENT(FillOp)
 NO_GRADIENT(QuantizeOp)
 NO_GRADIENT(DequantizeOp)
-
-/// Backward needs forward's mask again, and a mask has no name by which it
-/// could be drawn twice.
-GRADIENT(DropoutOp) {
-  return emitOpError("cannot be differentiated: its mask cannot be "
-                     "repeated; leave it out of @score to train");
-}

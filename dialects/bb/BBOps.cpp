@@ -421,6 +421,19 @@ RULE(PickOp) {
   types.push_back(type(op.getRing()).with(d));
   return success();
 }
+LogicalResult DropoutOp::verify() {
+  if (std::optional<double> p = evaluate(getP()); p && !(*p >= 0 && *p < 1))
+    return emitOpError() << "drops with probability " << *p
+                         << ", which is not in 0 <= p < 1";
+  if (!getSeed() != !getCounter())
+    return emitOpError("takes 'seed' and 'counter' together");
+  for (Value number : {getSeed(), getCounter()})
+    if (number && (type(number).getRank() != 0 ||
+                   !type(number).getElement().isInteger(32)))
+      return emitOpError() << "takes seeds and counters i32[], not "
+                           << type(number).str();
+  return success();
+}
 RULE(PositionsOp) {
   types.push_back(
       GraphTensorType::get(ctx, {op.getOf()}, IntegerType::get(ctx, 32)));

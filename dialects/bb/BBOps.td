@@ -135,14 +135,23 @@ def BB_FillOp : BB_GraphOp<"fill", " | value:num to:element of:dims"> {
   let arguments = (ins AnyAttr:$value, TypeAttr:$to, ArrayAttr:$of);
   let results = (outs BB_Tensor:$y);
 }
-def BB_DropoutOp : BB_FamilyOp<"dropout", "x | p:num", "sameShape"> {
+def BB_DropoutOp : BB_FamilyOp<"dropout", "x | p:num stream:dim seed:value counter:value", "sameShape",
+    [AttrSizedOperandSegments]> {
   let summary = "Zeros with probability `p`, the rest scaled by 1 / (1 - p)";
   let description = [{
-    `[..] -> [..]`, element by element: 0 with probability p, else x / (1 - p).
-    Outside training it is the identity.
+    `[..] -> [..]`, element by element: 0 with probability p, else x / (1 - p);
+    0 <= p < 1. Without `seed` it is the identity, as outside training.
+
+    `seed` and `counter` are `i32[]`, whose bits count as unsigned. Element i, in
+    row-major order, is dropped if the first word of Philox4x32-10 under the key
+    (seed, 0) at (i, stream, counter, 0) is below p * 2^32, rounded. `instantiate`
+    numbers the uses in a program by `stream`, 0 without it, and `differentiate`
+    gives its copies of `score` the other two.
   }];
-  let arguments = (ins BB_Tensor:$x, AnyAttr:$p);
+  let arguments = (ins BB_Tensor:$x, Optional<BB_Tensor>:$seed, Optional<BB_Tensor>:$counter,
+      AnyAttr:$p, OptionalAttr<BB_Dim>:$stream);
   let results = (outs BB_Tensor:$y);
+  let hasVerifier = 1;
 }
 
 //===-- row-wise -----------------------------------------------------------===//

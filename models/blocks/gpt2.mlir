@@ -27,14 +27,17 @@ bb.block @gpt2_attention<n_head, std_out>(%x: [B, T, d]) -> [B, T, d] {
   return %y
 }
 
-bb.block @gpt2_layer<n_head, d_ff, norm_eps, std_out>(%x: [B, T, d]) -> [B, T, d] {
+// `dropout` is of what a layer adds to the residual stream.
+bb.block @gpt2_layer<n_head, d_ff, norm_eps, std_out, dropout>(%x: [B, T, d]) -> [B, T, d] {
   %n1 = call @layer_norm<norm_eps>(%x) as "ln_1"
-  %a  = call @gpt2_attention(%n1) as "attn"
+  %a0 = call @gpt2_attention(%n1) as "attn"
+  %a  = dropout %a0 p dropout
   %h  = add %x, %a
   %n2 = call @layer_norm<norm_eps>(%h) as "ln_2"
   %u  = call @dense<out = d_ff>(%n2) as "mlp.c_fc" -> [B, T, d_ff]
   %g  = gelu %u
-  %m  = call @dense<out = d, std = std_out>(%g) as "mlp.c_proj" -> [B, T, d]
+  %m0 = call @dense<out = d, std = std_out>(%g) as "mlp.c_proj" -> [B, T, d]
+  %m  = dropout %m0 p dropout
   %y  = add %h, %m
   return %y
 }

@@ -40,10 +40,28 @@ struct Derived {
 };
 } // namespace
 
+/// Lets the dropouts of a program drop: the host gives the seed of the run and
+/// counts the calls.
+static void armDropouts(ProgramOp program) {
+  SmallVector<DropoutOp> dropouts(
+      program.getBody().front().getOps<DropoutOp>());
+  if (dropouts.empty())
+    return;
+  auto number = GraphTensorType::get(
+      program.getContext(), {}, IntegerType::get(program.getContext(), 32));
+  Value seed = addArgument(program, "seed", number);
+  Value counter = addArgument(program, "counter", number);
+  for (DropoutOp dropout : dropouts) {
+    dropout.getSeedMutable().assign(seed);
+    dropout.getCounterMutable().assign(counter);
+  }
+}
+
 /// A copy of `score` whose loss is weighted by a number of the host.
 static FailureOr<Derived> startMicro(ProgramOp score, Operation *after) {
   ProgramOp program = copyProgram(score, renamed(score, "micro"), after);
   Value weight = addArgument(program, "weight", scalarType(score.getContext()));
+  armDropouts(program);
   FailureOr<Backward> backward = appendBackward(program, weight);
   if (failed(backward))
     return failure();

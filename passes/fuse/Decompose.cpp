@@ -121,8 +121,9 @@ void bitbyte::bb::decompose(ProgramOp program) {
       y = d.crossEntropy(loss);
     else if (auto linear = dyn_cast<LinearOp>(op))
       y = d.linear(linear);
-    else if (auto dropout = dyn_cast<DropoutOp>(op))
-      y = dropout.getX(); // no program that trains comes here with one
+    else if (auto dropout = dyn_cast<DropoutOp>(op);
+             dropout && !dropout.getSeed())
+      y = dropout.getX(); // not in training
     if (!y)
       continue;
     if (op.hasAttr(recomputeMark))

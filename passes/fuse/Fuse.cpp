@@ -177,10 +177,11 @@ private:
       return (void)roots.insert(v);
     // An epilogue holds plain accesses only.
     if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, SliceOp, SplitOp,
-            TransposeOp>(v.getDefiningOp()) &&
+            TransposeOp, DropoutOp>(v.getDefiningOp()) &&
         llvm::any_of(readers, [&](Value r) { return anchored.contains(r); }))
       return (void)roots.insert(v);
-    if (readers.size() > 1 && (reduce || fullReads(v).size() > 1))
+    bool dear = reduce || isa<DropoutOp>(v.getDefiningOp());
+    if (readers.size() > 1 && (dear || fullReads(v).size() > 1))
       roots.insert(v);
   }
 

@@ -19,7 +19,8 @@ bool bitbyte::bb::isInlinable(Operation *op) {
              IsFiniteOp, AddOp, SubOp, MulOp, DivOp, MinOp, MaxOp, RemOp, LtOp,
              LeOp, EqOp, SelectOp, ScaleOp, CastOp, FillOp, PositionsOp,
              OneHotOp, EmbedOp, BroadcastOp, ReshapeOp, TransposeOp, SliceOp,
-             SplitOp, ConcatOp, ShiftOp, PadOp, ReduceOp, EinsumOp, RopeOp>(op);
+             SplitOp, ConcatOp, ShiftOp, PadOp, ReduceOp, EinsumOp, RopeOp,
+             DropoutOp>(op);
 }
 
 RegionBuilder::RegionBuilder(Operation *at, function_ref<bool(Value)> inMemory)
@@ -238,6 +239,8 @@ Value RegionBuilder::compute(Operation *op, unsigned result,
     return contract(e, index);
   if (auto r = dyn_cast<RopeOp>(op))
     return rope(r, index);
+  if (auto d = dyn_cast<DropoutOp>(op))
+    return dropout(d, index);
   return elementwise(op, index);
 }
 
@@ -336,17 +339,21 @@ Value RegionBuilder::table(StringRef name, RopeOp op, bool sine) {
       double angle = p * std::pow(theta, -double(i) / double(half));
       values[p * half + i] = sine ? std::sin(angle) : std::cos(angle);
     }
-  auto value = DenseElementsAttr::get(
-      RankedTensorType::get({rows, half}, outer.getF32Type()),
-      ArrayRef(values));
+  return constant(name,
+                  DenseElementsAttr::get(
+                      RankedTensorType::get({rows, half}, outer.getF32Type()),
+                      ArrayRef(values)));
+}
+
+Value RegionBuilder::constant(StringRef name, DenseElementsAttr value) {
   for (auto known : outer.getBlock()->getOps<ConstantOp>())
     if (known.getValue() == value &&
         known->isBeforeInBlock(&*outer.getInsertionPoint()))
       return known.getY();
-  auto t = GraphTensorType::get(
-      b.getContext(),
-      {DimAttr::get(b.getContext(), rows), DimAttr::get(b.getContext(), half)},
-      outer.getF32Type());
+  SmallVector<DimAttr> shape;
+  for (int64_t size : value.getType().getShape())
+    shape.push_back(DimAttr::get(b.getContext(), size));
+  auto t = GraphTensorType::get(b.getContext(), shape, value.getElementType());
   OpBuilder top = OpBuilder::atBlockBegin(outer.getBlock());
   return ConstantOp::create(top, loc, t, name, value);
 }

@@ -40,6 +40,7 @@ private:
   mlir::Value reduce(ReduceOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value contract(EinsumOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value rope(RopeOp op, llvm::ArrayRef<mlir::AffineExpr> index);
+  mlir::Value dropout(DropoutOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value concat(ConcatOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value shift(ShiftOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value pad(PadOp op, llvm::ArrayRef<mlir::AffineExpr> index);
@@ -53,6 +54,8 @@ private:
   /// `index` of an operand that broadcasts to a result of `rank` axes.
   Index aligned(mlir::Value operand, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value table(llvm::StringRef name, RopeOp op, bool sine);
+  /// A constant of the program, made once for equal values.
+  mlir::Value constant(llvm::StringRef name, mlir::DenseElementsAttr value);
 
   mlir::Value f32(double v);
   mlir::Value i32(int64_t v);

@@ -312,6 +312,7 @@ private:
     for (BlockArgument a : p.getBody().getArguments())
       f.map.map(a, body->addArgument(r.replace(a.getType()), a.getLoc()));
     params.clear();
+    dropouts = 0;
     lastParam = nullptr;
     entry = body;
     b.setInsertionPointToEnd(body);
@@ -411,11 +412,30 @@ private:
         Operation *n = b.clone(op, f.map);
         r.replaceElementsIn(n, true, false, true);
         n->setLoc(loc);
+        if (auto dropout = dyn_cast<DropoutOp>(n))
+          if (failed(settle(dropout, &op, f)))
+            return failure();
       }
       if (bad)
         return emitError(loc)
                << "'" << bad.str()
                << "' is not a whole number here: " << badAs.str();
+    }
+    return success();
+  }
+  /// Numbers a dropout, so that each use draws for itself; one that never drops
+  /// goes.
+  LogicalResult settle(DropoutOp dropout, Operation *written, Frame &f) {
+    std::optional<double> p = evaluate(dropout.getP());
+    if (!p)
+      return dropout.emitOpError("drops with a probability that is no number");
+    if (failed(dropout.verify()))
+      return failure();
+    if (*p == 0) {
+      f.map.map(written->getResult(0), dropout.getX());
+      dropout.erase();
+    } else if (!dropout.getStream()) {
+      dropout.setStreamAttr(DimAttr::get(ctx, dropouts++));
     }
     return success();
   }
@@ -490,6 +510,7 @@ private:
   StateOp lastState;
   llvm::StringMap<StateOp> parameters;
   llvm::StringMap<Value> params;
+  int64_t dropouts = 0; ///< Of the program at hand.
   Operation *lastParam = nullptr;
   Block *entry = nullptr;
 };

@@ -26,7 +26,8 @@ struct StepResult {
 
 /// Adds the gradients of one micro-batch; gives its share of the loss. `bytes`
 /// and `next` are [B, T]; `micros` of these make a step. `counter` numbers the
-/// micro-batches of a run for random ops, keyed by `seed`.
+/// micro-batches of a run for random ops, keyed by `seed`; programs take the
+/// low 32 bits of both.
 Result<double> runMicro(Engine &engine, const Program &micro,
                         std::span<const uint8_t> bytes,
                         std::span<const uint8_t> next, int64_t micros,

@@ -19,7 +19,7 @@ std::span<const RunConfig::Key> RunConfig::keys() {
   static const std::vector<Key> table = {
       {"train", "steps", &C::steps, 1, big, whenAsked, "optimizer steps"},
       {"train", "seed", &C::seed, 0, big, never,
-       "of initial values, data order and samples"},
+       "of initial values, data order, dropout and samples"},
       {"train", "accumulate", &C::accumulate, 1, 1 << 20, never,
        "micro-batches of one step"},
       {"train", "eval_every", &C::evalEvery, 0, big, freely,

@@ -2,6 +2,7 @@
 
 #include "test/ops/OpCase.h"
 
+#include <Random123/philox.h>
 #include <cmath>
 
 namespace bitbyte::bb::ops {
@@ -81,6 +82,18 @@ void comparison(Cases &cases, const std::string &op,
                            return f(in.aligned("a", at), in.aligned("b", at));
                          },
                      .noGradient = "the result is a truth value"});
+}
+
+/// By Random123's own generator: p 0.3, stream 2.
+double dropped(const Inputs &in, const Index &at, unsigned) {
+  const Array &x = in["x"];
+  uint32_t place = 0;
+  for (auto [axis, i] : llvm::enumerate(at))
+    place = place * uint32_t(x.shape[axis]) + uint32_t(i);
+  auto word = [&](const char *name) { return uint32_t(int64_t(in[name][0])); };
+  r123::Philox4x32 generator;
+  auto bits = generator({{place, 2, word("counter"), 0}}, {{word("seed"), 0}});
+  return bits[0] < 0.3 * 0x1p32 ? 0 : in.aligned("x", at) / (1 - 0.3);
 }
 
 } // namespace
@@ -246,8 +259,15 @@ std::vector<OpCase> elementwiseCases() {
                    .signature = "%x: real[B, T, D] -> real[B, T, D]",
                    .body = "dropout %x p 0.1",
                    .sizes = sizes,
-                   .element = same,
-                   .noGradient = "backward would need forward's mask again"});
+                   .element = same});
+  cases.push_back(
+      {.op = "dropout",
+       .signature = "%x: real[B, T, D], %seed: i32[] in -9..9, %counter: i32[] "
+                    "in 0..99 -> real[B, T, D]",
+       .body = "dropout %x p 0.3 stream 2 seed %seed counter %counter",
+       .sizes = sizes,
+       .element = dropped,
+       .bf16 = true});
   return cases;
 }
 

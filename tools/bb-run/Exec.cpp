@@ -179,6 +179,20 @@ Result<void> readNumbers(Inputs &inputs, StepNumbers &numbers) {
   return {};
 }
 
+/// The seed of random ops, 0 if it is not given.
+Result<uint64_t> readSeed(Inputs &inputs) {
+  const StoredTensor *stored = inputs.find("seed");
+  if (!stored)
+    return 0;
+  int32_t seed;
+  if (stored->type != StoredType::i32 || stored->bytes.size() != sizeof(seed))
+    return fail(ErrorKind::BadInput, "{}: 'seed' must be one I32, not {} {}",
+                inputs.path(), bitbyte::name(stored->type),
+                formatShape(stored->shape));
+  std::memcpy(&seed, stored->bytes.data(), sizeof(seed));
+  return uint32_t(seed);
+}
+
 Result<void> execTrain(Engine &engine, const Options &options) {
   BB_ASSIGN(Inputs inputs, Inputs::open(options.inputs));
   BB_ASSIGN(const StoredTensor *bytes, inputs.require("bytes"));
@@ -192,6 +206,7 @@ Result<void> execTrain(Engine &engine, const Options &options) {
                 inputs.path());
   BB_ASSIGN(StepNumbers numbers, StepNumbers::defaults(engine.artifact()));
   BB_TRY(readNumbers(inputs, numbers));
+  BB_ASSIGN(uint64_t seed, readSeed(inputs));
   BB_TRY(inputs.checkSurplus("train"));
 
   int64_t micros = int64_t(bytes->shape[0]);
@@ -208,6 +223,7 @@ Result<void> execTrain(Engine &engine, const Options &options) {
                                       .bytes = content(*bytes),
                                       .next = content(*next),
                                       .micros = micros,
+                                      .seed = seed,
                                       .counter = uint64_t(done * micros)},
                                      numbers, done + 1));
   double loss = step.loss;
@@ -271,7 +287,7 @@ void addExec(CLI::App &app, Action &action) {
   command->add_option(
       "--inputs", options->inputs,
       "Safetensors file with the program's inputs under their names; "
-      "'train' also takes lr, beta1, beta2, eps, weight_decay, clip");
+      "'train' also takes lr, beta1, beta2, eps, weight_decay, clip, seed");
   command
       ->add_option("--outputs", options->outputs, "Safetensors file to write")
       ->required();

@@ -23,19 +23,6 @@ bb.model @no_parameter() {
 
 // -----
 
-bb.model @no_rule() {
-  state @w f32[8] parameter init ones group "decay" saved
-  program @score(%x: f32[2, 8]) -> f32[2, 8] {
-    %w = read @w f32[8]
-    %y = mul %x, %w
-    // expected-error @below {{cannot be differentiated: its mask cannot be repeated}}
-    %d = dropout %y p 0.1
-    return %d
-  }
-}
-
-// -----
-
 bb.model @not_nats() {
   state @w f32[8] parameter init ones group "decay" saved
   // expected-error @below {{must return its nats in f32}}
