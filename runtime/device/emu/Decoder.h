@@ -12,6 +12,11 @@
 
 namespace bitbyte::emu {
 
+/// The value of a number, with a minus before it or not: an integer, or the
+/// bits of 0fXXXXXXXX and 0dXXXXXXXXXXXXXXXX; a decimal fraction as the bits of
+/// a float of `bits` bits.
+std::optional<uint64_t> numberOf(std::span<const Token> tokens, unsigned bits);
+
 /// The names and slots of a kernel while it is read. The first error stays.
 class Builder {
 public:
