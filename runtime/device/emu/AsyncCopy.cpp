@@ -1,34 +1,56 @@
-#include "runtime/device/emu/AsyncCopy.h"
+//===- AsyncCopy.cpp - cp.async and its groups ----------------------------===//
 
 #include "runtime/device/emu/Decoder.h"
 #include "runtime/device/emu/Lanes.h"
 #include "runtime/device/emu/Memory.h"
 
-namespace bitbyte::emu {
+#include <algorithm>
 
-void doCopy(Warp &warp, LaneCopy &copy, bool finish) {
-  Block &block = *warp.block;
-  if (!copy.done) {
-    copy.done = true;
-    std::byte *target = &block.shared[copy.target];
-    std::memset(target, 0, copy.bytes);
-    if (copy.sourceBytes)
-      if (std::byte *source =
-              reachGlobal(warp, *copy.op, copy.source, copy.sourceBytes,
-                          int(copy.lane), Touch::Read))
-        std::memcpy(target, source, copy.sourceBytes);
-  }
-  if (finish && block.options.checkShared)
-    block.races.endCopy(accessOf(warp, *copy.op, int(copy.lane)), copy.target,
-                        copy.bytes);
-}
+namespace bitbyte::emu {
 
 namespace {
 
-void copyAsync(Warp &warp, const Op &op) {
+void moveBytes(Warp &warp, CopyBatch &batch, uint32_t lane) {
+  batch.moved |= 1u << lane;
+  uint32_t bytes = batch.sourceBytes[lane];
+  std::byte *target = &warp.block->shared[batch.target[lane]];
+  std::memset(target, 0, batch.op->count);
+  if (bytes)
+    if (std::byte *source = reachGlobal(warp, *batch.op, batch.source[lane],
+                                        bytes, int(lane), Touch::Read))
+      std::memcpy(target, source, bytes);
+}
+
+/// Ends the time in which nobody may touch what these lanes copy to.
+void finish(Warp &warp, CopyBatch &batch, uint32_t lanes) {
+  Block &block = *warp.block;
+  batch.pending &= ~lanes;
+  eachLane(lanes, [&](uint32_t i) {
+    if (!(batch.moved >> i & 1))
+      moveBytes(warp, batch, i);
+    if (block.options.checkShared)
+      block.races.endCopy(accessOf(warp, *batch.op, int(i)), batch.target[i],
+                          batch.op->count);
+  });
+}
+
+/// The lanes of `lanes` that committed as many groups as the first of them.
+uint32_t alike(const Warp &warp, uint32_t lanes) {
+  uint32_t group = warp.copyGroups[std::countr_zero(lanes)], mask = 0;
+  eachLane(lanes, [&](uint32_t i) {
+    mask |= uint32_t(warp.copyGroups[i] == group) << i;
+  });
+  return mask;
+}
+
+/// Issues the copies of lanes that stand in the same group.
+void issue(Warp &warp, const Op &op, uint32_t lanes) {
   Block &block = *warp.block;
   uint32_t bytes = op.count;
-  eachLane(warp.active, [&](uint32_t i) {
+  CopyBatch &batch = warp.copies.emplace_back();
+  batch.op = &op;
+  batch.group = warp.copyGroups[std::countr_zero(lanes)];
+  eachLane(lanes, [&](uint32_t i) {
     uint64_t target = addressOf(warp, op.address, i);
     uint64_t source = addressOf(warp, op.source, i);
     uint32_t sourceBytes =
@@ -54,29 +76,44 @@ void copyAsync(Warp &warp, const Op &op) {
     uint32_t offset;
     if (!sharedOffset(warp, op, target, bytes, int(i), offset))
       return;
-    LaneCopy copy{&op, source, offset, bytes, sourceBytes, i, false};
+    batch.source[i] = source;
+    batch.target[i] = offset;
+    batch.sourceBytes[i] = sourceBytes;
+    batch.pending |= 1u << i;
     if (block.options.checkShared)
       block.races.beginCopy(accessOf(warp, op, int(i)), offset, bytes);
     Schedule schedule = block.options.schedule;
     if (schedule == Schedule::Eager ||
         (schedule == Schedule::Random && (block.dice.next() & 1)))
-      doCopy(warp, copy, false);
-    warp.openCopies.push_back(copy);
+      moveBytes(warp, batch, i);
   });
 }
 
-void commit(Warp &warp, const Op &) {
-  warp.copyGroups.push_back(std::move(warp.openCopies));
-  warp.openCopies.clear();
+void copyAsync(Warp &warp, const Op &op) {
+  for (uint32_t lanes = warp.active; lanes;) {
+    uint32_t together = alike(warp, lanes);
+    issue(warp, op, together);
+    lanes &= ~together;
+  }
 }
 
-/// Waits until at most `op.imm` groups are open.
+void commit(Warp &warp, const Op &) {
+  eachLane(warp.active, [&](uint32_t i) { ++warp.copyGroups[i]; });
+}
+
+/// Every lane waits until at most `op.imm` of its groups are open.
 void wait(Warp &warp, const Op &op) {
-  while (warp.copyGroups.size() > uint64_t(op.imm)) {
-    for (LaneCopy &copy : warp.copyGroups.front())
-      doCopy(warp, copy, true);
-    warp.copyGroups.pop_front();
-  }
+  uint32_t complete[32];
+  for (uint32_t i = 0; i < 32; ++i)
+    complete[i] = warp.copyGroups[i] -
+                  uint32_t(std::min<int64_t>(op.imm, warp.copyGroups[i]));
+  for (CopyBatch &batch : warp.copies)
+    if (uint32_t lanes = batch.pending & warp.active & maskOf([&](uint32_t i) {
+                           return complete[i] > batch.group;
+                         }))
+      finish(warp, batch, lanes);
+  std::erase_if(warp.copies,
+                [](const CopyBatch &batch) { return !batch.pending; });
 }
 
 void decodeCopy(Decoder &d) {

@@ -104,10 +104,10 @@ void leave(Warp &warp, const Op &op) {
                        warp.id, what, place(warp.block->kernel(), op)));
   };
   if (leaving) {
-    bool copies = !warp.openCopies.empty();
-    for (const auto &group : warp.copyGroups)
-      copies |= !group.empty();
-    if (copies)
+    uint32_t copying = 0;
+    for (const CopyBatch &batch : warp.copies)
+      copying |= batch.pending;
+    if (copying & leaving)
       leftover("copies of cp.async");
   }
   warp.live &= ~leaving;

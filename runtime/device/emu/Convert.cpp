@@ -4,6 +4,7 @@
 #include "runtime/device/emu/Lanes.h"
 #include "runtime/device/emu/SmallFloat.h"
 
+#include <algorithm>
 #include <limits>
 
 namespace bitbyte::emu {
@@ -164,16 +165,31 @@ uint32_t truncatedBrain(float value) {
   return value != value ? 0x7fff : floatToBits(value) >> 16;
 }
 
+/// .satfinite: the largest finite float in place of what would be larger; a NaN
+/// stays one.
+double saturated(double value, double largest) {
+  return value != value ? value : std::clamp(value, -largest, largest);
+}
+constexpr double largestHalf = 65504, largestBrain = 0x1.fep127,
+                 largestTensorFloat = 0x1.ffcp127;
+
 struct Conversion {
   Type from, to;
   uint8_t rounding;
-  bool integral, ftz, sat, relu;
+  bool integral, ftz, sat, relu, finite;
 };
 
 Conversion conversionOf(const Op &op) {
   return {Type(op.mode),         Type(op.type),         uint8_t(op.imm & 3),
           bool(op.imm >> 2 & 1), bool(op.imm >> 3 & 1), bool(op.imm >> 4 & 1),
-          bool(op.imm >> 5 & 1)};
+          bool(op.imm >> 5 & 1), bool(op.imm >> 6 & 1)};
+}
+
+void setConversion(Op &op, const Conversion &c) {
+  op.mode = uint8_t(c.from);
+  op.type = uint8_t(c.to);
+  op.imm = c.rounding | int64_t(c.integral) << 2 | int64_t(c.ftz) << 3 |
+           int64_t(c.sat) << 4 | int64_t(c.relu) << 5 | int64_t(c.finite) << 6;
 }
 
 uint64_t convertOne(uint64_t bits, const Conversion &c) {
@@ -190,6 +206,8 @@ uint64_t convertOne(uint64_t bits, const Conversion &c) {
     value = value > 0 ? value < 1 ? value : 1 : 0;
   if (c.relu)
     value = value != value ? value : value > 0 ? value : 0;
+  if (c.finite)
+    value = saturated(value, c.to == Type::F16 ? largestHalf : largestBrain);
   switch (c.to) {
   case Type::F64:
     return std::bit_cast<uint64_t>(value);
@@ -202,12 +220,14 @@ uint64_t convertOne(uint64_t bits, const Conversion &c) {
     return floatToBits(c.ftz ? flushed(result) : result);
   }
   case Type::F16:
-    return c.rounding == Zero && !c.integral ? [&] {
-      uint32_t half = floatToHalf(roundToOdd(value));
-      float back = halfToFloat(half);
-      return std::abs(double(back)) > std::abs(value) ? half - 1 : half;
-    }()
-                                             : floatToHalf(roundToOdd(value));
+    return c.rounding == Zero && !c.integral && value == value
+               ? [&] {
+                   uint32_t half = floatToHalf(roundToOdd(value));
+                   float back = halfToFloat(half);
+                   return std::abs(double(back)) > std::abs(value) ? half - 1
+                                                                   : half;
+                 }()
+               : floatToHalf(roundToOdd(value));
   case Type::BF16:
     return c.rounding == Zero && !c.integral
                ? truncatedBrain(toSingle(value, Zero))
@@ -235,7 +255,7 @@ void convertSlow(Warp &warp, const Op &op) {
 
 /// The pairs that kernels are full of, as vector loops.
 Handler fastPath(const Conversion &c) {
-  if (c.relu || c.sat || c.integral || c.rounding != Nearest)
+  if (c.relu || c.sat || c.finite || c.integral || c.rounding != Nearest)
     return nullptr;
   if (c.from == Type::F32 && c.to == Type::BF16 && !c.ftz)
     return lanewise<[](float a) { return floatToBrain(a); }>;
@@ -257,16 +277,21 @@ Handler fastPath(const Conversion &c) {
 // Packed and rare forms
 //===----------------------------------------------------------------------===//
 
-template <bool relu>
 uint32_t packBrain(float high, float low) {
-  if (relu) {
-    high = high != high ? high : high > 0 ? high : 0;
-    low = low != low ? low : low > 0 ? low : 0;
-  }
   return floatToBrain(high) << 16 | floatToBrain(low);
 }
 uint32_t packHalf(float high, float low) {
   return floatToHalf(high) << 16 | floatToHalf(low);
+}
+/// The same by other rules than rounding to nearest alone.
+void packSlow(Warp &warp, const Op &op) {
+  Conversion c = conversionOf(op);
+  const uint32_t *high = warp.lanes<uint32_t>(op.a);
+  const uint32_t *low = warp.lanes<uint32_t>(op.b);
+  storeLanes<uint32_t>(warp, op.d, [&](uint32_t i) {
+    return uint32_t(convertOne(high[i], c)) << 16 |
+           uint32_t(convertOne(low[i], c));
+  });
 }
 template <bool e5m2>
 uint32_t packFloat8(float high, float low) {
@@ -297,18 +322,15 @@ bool decodePacked(Decoder &d, Type to, Type from) {
   bool toPair = to == Type::BF16x2 || to == Type::F16x2;
   if (toPair && from == Type::F32) {
     int rounding = d.takeOneOf({"rn", "rz"});
-    bool relu = d.take("relu");
-    if (rounding == 1 && to == Type::BF16x2 && !relu)
-      return finish(lanewise<[](float high, float low) {
-                      return truncatedBrain(high) << 16 | truncatedBrain(low);
-                    }>,
-                    2, 32);
-    if (rounding != 0 || (relu && to == Type::F16x2))
+    bool relu = d.take("relu"), finite = d.take("satfinite");
+    if (rounding < 0)
       return false;
-    return finish(to == Type::F16x2 ? lanewise<packHalf>
-                  : relu            ? lanewise<packBrain<true>>
-                                    : lanewise<packBrain<false>>,
-                  2, 32);
+    if (rounding == 0 && !relu && !finite)
+      return finish(
+          to == Type::F16x2 ? lanewise<packHalf> : lanewise<packBrain>, 2, 32);
+    setConversion(d.op, {from, to == Type::F16x2 ? Type::F16 : Type::BF16,
+                         uint8_t(rounding), false, false, false, relu, finite});
+    return finish(packSlow, 2, 32);
   }
   bool e5m2 = to == Type::E5M2x2 || from == Type::E5M2x2;
   if (to == Type::E4M3x2 || to == Type::E5M2x2) {
@@ -332,23 +354,38 @@ bool decodePacked(Decoder &d, Type to, Type from) {
   return false;
 }
 
-/// cvt.rna.tf32.f32: ties away from zero; .rn: to even; .rz cuts.
+/// cvt.rna.tf32.f32: ties away from zero; .rn: to even; .rz cuts. A tf32 is a
+/// float whose low 13 bits are zero.
+void toTensorFloat(Warp &warp, const Op &op) {
+  bool relu = op.narrow, finite = op.extra;
+  uint8_t rounding = op.mode;
+  const uint32_t *a = warp.lanes<uint32_t>(op.a);
+  storeLanes<uint32_t>(warp, op.d, [=](uint32_t i) {
+    uint32_t bits = a[i];
+    if ((bits & 0x7fffffff) > 0x7f800000)
+      return 0x7fffffffu;
+    if (relu && bits >> 31)
+      return 0u;
+    uint32_t half = rounding == 0   ? 0x1000
+                    : rounding == 1 ? 0xfff + (bits >> 13 & 1)
+                                    : 0;
+    uint32_t size = bits & 0x7fffffff;
+    if (size < 0x7f800000)
+      size += half;
+    if (finite && size >= 0x7f800000)
+      size = floatToBits(float(largestTensorFloat));
+    return (bits & 0x80000000) | (size & 0xffffe000);
+  });
+}
+
 bool decodeTensorFloat(Decoder &d) {
   int rounding = d.takeOneOf({"rna", "rn", "rz"});
-  d.take("satfinite");
-  if (rounding < 0 || !d.expect(2))
+  d.op.narrow = d.take("relu");
+  d.op.extra = d.take("satfinite");
+  if (rounding < 0 || (rounding == 0 && d.op.narrow) || !d.expect(2))
     return false;
-  d.op.run = rounding == 0 ? lanewise<[](uint32_t a) {
-    bool finite = (a & 0x7f800000) != 0x7f800000;
-    return finite ? (a + 0x1000) & 0xffffe000 : a;
-  }>
-             : rounding == 1
-                 ? lanewise<[](uint32_t a) {
-                     bool finite = (a & 0x7f800000) != 0x7f800000;
-                     uint32_t even = a >> 13 & 1;
-                     return finite ? (a + 0xfff + even) & 0xffffe000 : a;
-                   }>
-                 : lanewise<[](uint32_t a) { return a & 0xffffe000; }>;
+  d.op.run = toTensorFloat;
+  d.op.mode = uint8_t(rounding);
   d.op.d = d.write(0, 32);
   d.op.a = d.read(1, 32);
   return true;
@@ -377,6 +414,8 @@ void decodeConvert(Decoder &d) {
   int integral = d.takeOneOf({"rni", "rzi", "rmi", "rpi"});
   int real = d.takeOneOf({"rn", "rz", "rm", "rp"});
   bool sat = d.take("sat"), ftz = d.take("ftz"), relu = d.take("relu");
+  bool small = to == Type::F16 || to == Type::BF16;
+  bool finite = small && from == Type::F32 && d.take("satfinite");
   if (!d.expect(2))
     return;
   bool wideIn = false, wideOut = false;
@@ -403,13 +442,11 @@ void decodeConvert(Decoder &d) {
                integral >= 0,
                ftz,
                sat,
-               relu};
+               relu,
+               finite};
   if (isInteger(to) && integral < 0)
     return d.refuse("a float becomes an integer by .rni, .rzi, .rmi or .rpi");
-  d.op.mode = uint8_t(from);
-  d.op.type = uint8_t(to);
-  d.op.imm = c.rounding | int64_t(c.integral) << 2 | int64_t(ftz) << 3 |
-             int64_t(sat) << 4 | int64_t(relu) << 5;
+  setConversion(d.op, c);
   d.op.count = wideOut ? 64 : d.registerBits(0);
   Handler fast = wideIn || wideOut ? nullptr : fastPath(c);
   d.op.run = fast ? fast : convertSlow;

@@ -8,7 +8,6 @@
 
 #include <bit>
 #include <cstring>
-#include <deque>
 #include <span>
 
 namespace bitbyte::emu {
@@ -50,12 +49,15 @@ struct Dice {
   }
 };
 
-/// A copy of cp.async, of one lane.
-struct LaneCopy {
+/// What lanes of a warp copy by one cp.async. Groups belong to threads: those
+/// here had committed the same number of them.
+struct CopyBatch {
   const Op *op;
-  uint64_t source;
-  uint32_t target, bytes, sourceBytes, lane;
-  bool done;
+  uint32_t group;       ///< Complete groups of these lanes before it.
+  uint32_t pending = 0; ///< Lanes that did not wait for it yet,
+  uint32_t moved = 0;   ///< and those whose bytes have arrived.
+  uint64_t source[32];
+  uint32_t target[32], sourceBytes[32];
 };
 enum class WarpState : uint8_t { Running, AtBarrier, Blocked, Done };
 
@@ -81,8 +83,8 @@ struct Warp {
   Clock clock{};
   uint32_t warpSyncs = 1; ///< Barriers that ordered its lanes.
 
-  std::vector<LaneCopy> openCopies;
-  std::deque<std::vector<LaneCopy>> copyGroups;
+  std::vector<CopyBatch> copies; ///< In the order of issue.
+  uint32_t copyGroups[32] = {};  ///< By lane: those committed.
 
   template <class T>
   T *lanes(uint32_t slot) {

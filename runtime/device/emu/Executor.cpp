@@ -206,8 +206,8 @@ private:
       warp.clock.fill(base);
       warp.clock[warp.id] = base + 1;
       ++warp.warpSyncs;
-      warp.openCopies.clear();
-      warp.copyGroups.clear();
+      warp.copies.clear();
+      std::fill_n(warp.copyGroups, 32, 0u);
       warp.instructions = 0;
       for (const SpecialSlot &slot : grid.kernel.specials)
         fill(warp, slot.slot, slot.wide,

@@ -6,6 +6,8 @@
 #include "runtime/device/emu/Lanes.h"
 #include "runtime/device/emu/Memory.h"
 
+#include <algorithm>
+
 namespace bitbyte::emu {
 
 namespace {
@@ -120,10 +122,11 @@ void gatherAny(Warp &warp, uint32_t slot, ElementType type, float *out,
   }
 }
 
-/// Sums in the order of K, with one rounding per step; integers are exact in
-/// double. `Sum` is float, int32_t.
+/// Sums in the order of K, with one rounding per step. `Sum` is float, int32_t,
+/// or int64_t, which then saturates to 32 bits; products of integers are exact.
 template <class Sum>
 void multiply(Warp &warp, const Op &op) {
+  constexpr bool isFloat = std::is_same_v<Sum, float>;
   wantLanes(warp, op, ~uint32_t(0));
   const uint32_t *slots = &warp.block->kernel().lists[op.first];
   ElementType typeA = ElementType(op.mode), typeB = ElementType(op.type);
@@ -152,7 +155,8 @@ void multiply(Warp &warp, const Op &op) {
         result[(i >> 2) + 8 * q][column] = Sum(halfToFloat(c[i] & 0xffff));
         result[(i >> 2) + 8 * q][column + 1] = Sum(halfToFloat(c[i] >> 16));
       } else {
-        result[(i >> 2) + 8 * (q >> 1)][column + (q & 1)] = unbox<Sum>(c[i]);
+        result[(i >> 2) + 8 * (q >> 1)][column + (q & 1)] =
+            isFloat ? Sum(bitsToFloat(c[i])) : Sum(int32_t(c[i]));
       }
     }
   }
@@ -162,8 +166,10 @@ void multiply(Warp &warp, const Op &op) {
     for (uint32_t i = 0; i < k; ++i) {
       Sum factor = Sum(a[row][i]);
       for (uint32_t n = 0; n < 8; ++n)
-        if constexpr (std::is_same_v<Sum, float>)
+        if constexpr (isFloat)
           sum[n] = __builtin_fmaf(factor, b[i][n], sum[n]);
+        else if constexpr (sizeof(Sum) == 8)
+          sum[n] += factor * b[i][n];
         else // may wrap around, like the GPU's without .satfinite
           sum[n] = Sum(uint32_t(sum[n]) + uint32_t(factor * b[i][n]));
     }
@@ -175,7 +181,12 @@ void multiply(Warp &warp, const Op &op) {
       if (halfSums)
         return floatToHalf(float(result[(i >> 2) + 8 * q][column])) |
                floatToHalf(float(result[(i >> 2) + 8 * q][column + 1])) << 16;
-      return box<Sum>(result[(i >> 2) + 8 * (q >> 1)][column + (q & 1)]);
+      Sum sum = result[(i >> 2) + 8 * (q >> 1)][column + (q & 1)];
+      if constexpr (isFloat)
+        return floatToBits(sum);
+      return uint32_t(int32_t(
+          std::clamp<int64_t>(int64_t(sum), std::numeric_limits<int32_t>::min(),
+                              std::numeric_limits<int32_t>::max())));
     });
 }
 
@@ -207,10 +218,11 @@ void decodeMultiply(Decoder &d) {
                (sum == Type::F16 && *typeA == ElementType::F16));
   if (!fits || (!whole && sum == Type::S32))
     return d.refuse("these types and shape are no form of mma");
-  // Sums of whole numbers here never come near the limits that saturate:
-  // 64 products of 127 * 127 in each; longer chains would wrap.
-  (void)saturates;
-  d.op.run = whole ? multiply<int32_t> : multiply<float>;
+  if (saturates && !whole)
+    return d.refuse("only sums of integers take .satfinite");
+  d.op.run = saturates ? multiply<int64_t>
+             : whole   ? multiply<int32_t>
+                       : multiply<float>;
   d.op.mode = uint8_t(*typeA);
   d.op.type = uint8_t(*typeB);
   d.op.imm = k;

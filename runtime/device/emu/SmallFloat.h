@@ -23,8 +23,10 @@ inline float roundToOdd(double value) {
 inline float halfToFloat(uint32_t bits) {
   return float(std::bit_cast<_Float16>(uint16_t(bits)));
 }
+/// As the GPU's conversion: a NaN becomes 0x7fff.
 inline uint32_t floatToHalf(float value) {
-  return std::bit_cast<uint16_t>(_Float16(value));
+  uint32_t rounded = std::bit_cast<uint16_t>(_Float16(value));
+  return value == value ? rounded : 0x7fff;
 }
 inline float brainToFloat(uint32_t bits) {
   return std::bit_cast<float>(bits << 16);
