@@ -101,6 +101,13 @@ mlir::LogicalResult scheduleSelectiveScan(ScheduleContext &context,
                                           bb::SelectiveScanOp op);
 mlir::LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
                                               bb::SelectiveScanGradOp op);
+mlir::LogicalResult scheduleGpuConv(ScheduleContext &context, bb::ConvOp op);
+mlir::LogicalResult scheduleGpuConvGrad(ScheduleContext &context,
+                                        bb::ConvGradOp op);
+mlir::LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
+                                             bb::SelectiveScanOp op);
+mlir::LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
+                                                 bb::SelectiveScanGradOp op);
 mlir::LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op);
 mlir::LogicalResult scheduleSsdGrad(ScheduleContext &context, bb::SsdGradOp op);
 mlir::LogicalResult scheduleScatterAdd(ScheduleContext &context,

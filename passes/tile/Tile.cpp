@@ -41,9 +41,21 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
   }
 
   static LogicalResult scheduleScan(ScheduleContext &context, Operation *op) {
-    // Their scratch is written and read by other lanes without a barrier.
     if (context.target.isGpu)
-      return op->emitOpError("has no schedule for ") << context.target.name;
+      return llvm::TypeSwitch<Operation *, LogicalResult>(op)
+          .Case([&](bb::ConvOp o) { return scheduleGpuConv(context, o); })
+          .Case(
+              [&](bb::ConvGradOp o) { return scheduleGpuConvGrad(context, o); })
+          .Case([&](bb::SelectiveScanOp o) {
+            return scheduleGpuSelectiveScan(context, o);
+          })
+          .Case([&](bb::SelectiveScanGradOp o) {
+            return scheduleGpuSelectiveScanGrad(context, o);
+          })
+          .Default([&](Operation *o) {
+            return o->emitOpError("has no schedule for ")
+                   << context.target.name;
+          });
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
         .Case([&](bb::ConvOp o) { return scheduleConv(context, o); })
         .Case([&](bb::ConvGradOp o) { return scheduleConvGrad(context, o); })

@@ -1,5 +1,7 @@
 """Runs one golden case through bbc and bb-run and compares with its reference.
 
+  check_golden.py CASE SPEC WORK SETS [DEVICE [SHAPES [options of the device]]]
+
 A case holds weights and, per shape `bBtT`, ids, logits, loss and gradients that a public
 implementation computed. Allowed: logits 1e-4, loss 1e-5 relative, each gradient 1e-3 of
 its largest entry.
@@ -15,16 +17,19 @@ from tensors import load, save
 
 
 def main():
-    case, spec, work, sets = sys.argv[1:]
+    case, spec, work, sets, *more = sys.argv[1:]
+    device, only, options = more[0] if more else "cpu", more[1].split(",") if len(more) > 1 else None, more[2:]
     expected = load(os.path.join(case, "expected.safetensors"))
     os.makedirs(work, exist_ok=True)
     path = lambda name: os.path.join(work, name)
     shapes = sorted(key[:-4] for key in expected if key.endswith(".ids") and key.startswith("b"))
+    shapes = only or shapes
     assert shapes, "the case holds no shape"
     for shape in shapes:
         ids = expected[shape + ".ids"].astype(np.uint8)
         batch, length = ids.shape[0], ids.shape[1] - 1
-        subprocess.run(["bbc", spec, "--dtype", "f32", "--targets", "cpu", "--programs", "logits,gradients",
+        subprocess.run(["bbc", spec, "--dtype", "f32", "--targets", "cpu" if device == "cpu" else "cuda",
+                        "--programs", "logits,gradients",
                         "--set", f"{sets},B={batch},T={length}", "-o", path("m.bba")], check=True)
         for program in ("logits", "gradients"):
             inputs = {"bytes": ids[:, :-1]}
@@ -33,7 +38,8 @@ def main():
             save(inputs, path("in.safetensors"))
             subprocess.run(["bb-run", "exec", path("m.bba"), "--program", program, "--weights",
                             os.path.join(case, "weights.safetensors"), "--inputs", path("in.safetensors"),
-                            "--outputs", path("out.safetensors")], check=True)
+                            "--outputs", path("out.safetensors"), "--device", device,
+                            *options], check=True)
             got = load(path("out.safetensors"))
             if program == "logits":
                 worst = np.abs(got["logits"] - expected[shape + ".logits"]).max()

@@ -1,0 +1,219 @@
+//===- ScanTiles.cpp - What the schedules of scans on a GPU share
+//----------===//
+#include "passes/tile/gpu/ScanTiles.h"
+
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+
+namespace bitbyte::tile {
+
+static constexpr int64_t lanes = 32;
+
+GpuScanSizes gpuScanSizes(Value x, Value a, Value b, int64_t chunk,
+                          int64_t most, int64_t wide, int64_t warps) {
+  auto rows = cast<bb::GraphTensorType>(x.getType());
+  auto decay = cast<bb::GraphTensorType>(a.getType());
+  auto numbers = cast<bb::GraphTensorType>(b.getType());
+  GpuScanSizes s;
+  s.batch = *rows.dim(0).constant();
+  s.length = *rows.dim(1).constant();
+  s.channels = *rows.dim(2).constant();
+  s.states = *decay.dim(1).constant();
+  // Rows of B and C are whole copies of 16 bytes.
+  s.padded =
+      std::max<int64_t>(llvm::PowerOf2Ceil(s.states),
+                        128 / numbers.getElement().getIntOrFloatBitWidth());
+  s.perLane = std::max(std::min(most, s.padded), s.padded / lanes);
+  s.wide = wide;
+  while (s.wide > 1 && s.channels % s.warpChannels())
+    s.wide /= 2;
+  s.whole = s.channels % s.warpChannels() == 0;
+  s.warps = s.whole ? warps : 1;
+  while (s.warps > 1 && s.channels % (s.warps * s.warpChannels()))
+    s.warps /= 2;
+  s.step = std::min<int64_t>(4, llvm::PowerOf2Ceil(s.length));
+  s.chunk = std::min(chunk, (int64_t)llvm::alignTo(s.length, s.step));
+  while (s.chunk % s.step)
+    s.step /= 2;
+  s.partChunks = s.chunks();
+  return s;
+}
+
+GpuScanTiles::GpuScanTiles(KernelBuilder &k, const GpuScanSizes &sizes)
+    : k(k), s(sizes) {
+  MLIRContext *context = k.builder.getContext();
+  int64_t down = s.stateLanes(), across = lanes / down;
+  Distribution layout{{{s.wide, 2, 1}, {s.perLane, 0, 1}},
+                      {{across, 2, s.wide}, {down, 0, s.perLane}},
+                      {{s.warps, 1, 1}},
+                      3};
+  tile = RegType::get(context, {s.padded, s.warps, s.warpChannels()}, k.f32(),
+                      DistAttr::get(context, layout));
+  row = tile.drop(0);
+  number = tile.drop(2).drop(1);
+  Values at = k.delinearize(k.program(), {s.batch, s.parts, s.columns()});
+  b = at[0], part = at[1], column = at[2];
+  zero = k.index(0);
+}
+
+//===-- Buffers
+//-----------------------------------------------------------===//
+
+static SmallVector<int64_t> shapeOf(bb::GraphTensorType type) {
+  SmallVector<int64_t> shape;
+  for (bb::DimAttr d : type.getShape())
+    shape.push_back(*d.constant());
+  return shape;
+}
+
+/// Groups of a warp's channels, and channels of a group.
+static std::pair<int64_t, int64_t> groups(const GpuScanSizes &s) {
+  if (!s.whole)
+    return {1, s.channels};
+  return {s.channels / s.warpChannels(), s.warpChannels()};
+}
+
+BufType GpuScanTiles::split(const GpuScanSizes &s, bb::GraphTensorType type) {
+  SmallVector<int64_t> shape = shapeOf(type);
+  auto [count, size] = groups(s);
+  shape.back() = count;
+  shape.push_back(size);
+  return BufType::global(shape, type.getElement());
+}
+
+BufType GpuScanTiles::split(const GpuScanSizes &s, Value tensor) {
+  return split(s, cast<bb::GraphTensorType>(tensor.getType()));
+}
+
+BufType GpuScanTiles::turned(const GpuScanSizes &s, bb::GraphTensorType type) {
+  SmallVector<int64_t> shape = shapeOf(type), strides;
+  auto [count, size] = groups(s);
+  shape.pop_back_n(2);
+  int64_t matrices = 1;
+  for (int64_t n : llvm::reverse(shape)) {
+    strides.insert(strides.begin(), matrices * s.channels * s.states);
+    matrices *= n;
+  }
+  shape.append({s.states, count, size});
+  strides.append({1, size * s.states, s.states});
+  MLIRContext *context = type.getContext();
+  return BufType::get(context, shape, type.getElement(), Space::Global,
+                      StridedAttr::get(context, strides));
+}
+
+//===-- Places
+//------------------------------------------------------------===//
+
+Values GpuScanTiles::place(ValueRange at, bool isTile) {
+  Values offsets(at);
+  if (isTile)
+    offsets.push_back(zero);
+  Value first = k.mul(column, s.whole ? s.warps : s.warpChannels());
+  if (s.whole)
+    offsets.append({first, zero});
+  else
+    offsets.append({zero, first});
+  return offsets;
+}
+
+/// How many of the channels of a tile exist, along its last axis.
+static Value channelsLeft(GpuScanTiles &t) {
+  if (t.s.whole)
+    return t.k.index(t.s.warpChannels());
+  return t.k.sub(t.k.index(t.s.channels),
+                 t.k.mul(t.column, t.s.warpChannels()));
+}
+
+Values GpuScanTiles::tileBounds() {
+  if (s.whole && s.padded == s.states)
+    return {};
+  return {k.index(s.states), k.index(s.warps), channelsLeft(*this)};
+}
+
+Values GpuScanTiles::rowBounds(Value t) {
+  if (s.whole && !s.ragged())
+    return {};
+  Value warps = s.ragged() // all, or none
+                    ? k.mul(k.sub(k.index(s.length), t), s.warps)
+                    : k.index(s.warps);
+  return {warps, channelsLeft(*this)};
+}
+
+Value GpuScanTiles::loadRow(Value buffer, Value t) {
+  return k.load(row, buffer, place({b, t}), rowBounds(t));
+}
+
+//===-- B and C
+//-----------------------------------------------------------===//
+
+Value GpuScanTiles::ring(Value tensor) {
+  auto buffer = cast<BufType>(tensor.getType());
+  return k.alloc({2, s.chunk, s.padded}, buffer.getElementType());
+}
+
+void GpuScanTiles::copyChunk(Value tensor, Value ring, Value chunk) {
+  Value t0 = k.mul(chunk, s.chunk);
+  Values bounds;
+  if (s.ragged() || s.padded != s.states)
+    bounds = {k.sub(k.index(s.length), t0), k.index(s.states)};
+  k.copyAsync(tensor, {b, t0, zero},
+              k.view(ring, {k.rem(chunk, 2)}, {s.chunk, s.padded}), bounds);
+}
+
+Value GpuScanTiles::numbers(Value ring, Value chunk, Value i) {
+  Value stage = k.view(ring, {k.rem(chunk, 2)}, {s.chunk, s.padded});
+  Value values = k.load(number, stage, {i, zero});
+  return k.broadcast(k.broadcast(values, tile.drop(2), 1), tile, 2);
+}
+
+Value GpuScanTiles::rates(Value a) {
+  return k.map({loadTile(a, {})}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
+    return s.mul(v[0], s.constant(kLog2E));
+  });
+}
+
+//===-- Sums of parts
+//-----------------------------------------------------===//
+
+Value gpuSumParts(ScheduleContext &context, Operation *at, Value parts,
+                  int64_t count, bb::GraphTensorType result) {
+  constexpr int64_t warps = 8, deep = 4;
+  int64_t elements = elementCount(result);
+  int64_t vector = elements % 4 == 0 && elements >= (1 << 15) ? 4 : 1;
+  int64_t width = lanes * vector;
+  MLIRContext *ctx = at->getContext();
+  auto made = context.kernel(
+      at->getLoc(), "sum_parts",
+      {BufType::global({count, elements}, Float32Type::get(ctx))},
+      {flatBuffer(result)}, llvm::divideCeil(elements, width), warps);
+  KernelBuilder &k = *made;
+  k.setCost(count * elements, (count + 1) * elements * 4);
+  // Warps, and registers of a lane, take different parts.
+  RegType type =
+      RegType::get(ctx, {warps * deep, width}, k.f32(),
+                   DistAttr::get(ctx, {{{vector, 1, 1}, {deep, 0, warps}},
+                                       {{lanes, 1, vector}},
+                                       {{warps, 0, 1}},
+                                       2}));
+  Value i = k.mul(k.program(), width);
+  Values bounds;
+  if (elements % width)
+    bounds = {k.sub(k.index(elements), i)};
+  Value sum = k.loop(0, count, warps * deep, {k.full(type, 0.0)},
+                     [&](Value first, ValueRange carried) {
+                       Values limits;
+                       if (count % (warps * deep) || !bounds.empty())
+                         limits = {k.sub(k.index(count), first),
+                                   bounds.empty() ? k.index(width) : bounds[0]};
+                       Value x = k.load(type, k.arg(0), {first, i}, limits);
+                       return Values{k.map({carried[0], x}, k.f32(),
+                                           [](ScalarBuilder &s, ValueRange v) {
+                                             return s.add(v[0], v[1]);
+                                           })};
+                     })[0];
+  k.store(k.reduce(Combiner::Add, sum, 0), k.arg(1), {i}, bounds);
+  return context.dispatch(at, k, {parts}, {result})[0];
+}
+
+} // namespace bitbyte::tile

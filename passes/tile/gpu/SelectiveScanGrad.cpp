@@ -1,0 +1,260 @@
+//===- SelectiveScanGrad.cpp - Gradients of Mamba-1's scan on a GPU
+//--------===//
+//
+// A program walks its chunks backwards. It first runs forward through a chunk
+// from the saved state and keeps the state before every few items in shared
+// memory; then it takes those few from the last to the first: once more
+// forward, with decays and decayed states in registers, and back. Sums over
+// channels (dB, dC) are over a warp by shuffles, over warps at the end of a
+// chunk through shared memory, over programs by a kernel that adds in order.
+//
+//===----------------------------------------------------------------------===//
+#include "passes/tile/gpu/SelectiveScan.h"
+
+using namespace mlir;
+
+namespace bitbyte::tile {
+
+static bb::GraphTensorType tensorOf(Value v) {
+  return cast<bb::GraphTensorType>(v.getType());
+}
+
+namespace {
+class GradientKernel {
+public:
+  GradientKernel(KernelBuilder &k, const GpuScanSizes &s)
+      : k(k), s(s), tiles(k, s), ringB(tiles.ring(k.arg(3))),
+        ringC(tiles.ring(k.arg(4))) {
+    starts = k.alloc({s.chunk / s.step, s.padded, s.warps, s.warpChannels()},
+                     k.f32());
+    // Sums of warps: [item, state, warp], a warp's items side by side.
+    auto layout = StridedAttr::get(k.builder.getContext(),
+                                   {s.padded, 1, s.chunk * s.padded});
+    for (Value *v : {&partsB, &partsC})
+      *v = k.alloc({s.chunk, s.padded, s.warps}, k.f32(), layout);
+  }
+
+  /// `resultAt`: the first result's number; an argument before it: what the
+  /// gradient of the state is behind each part.
+  void run(unsigned resultAt) {
+    firstResult = resultAt;
+    auto [first, end] = partChunks(tiles);
+    Value count = k.sub(end, first), last = k.sub(end, 1);
+    copy(last);
+    k.commit();
+    rate = tiles.rates(k.arg(2));
+    Value zeros = k.full(tiles.tile, 0.0);
+    Value behind =
+        resultAt > 7 ? tiles.loadTile(k.arg(7), {tiles.b, tiles.part}) : zeros;
+    Values sums = k.loop(k.index(0), count, 1, {behind, zeros},
+                         [&](Value done, ValueRange carried) {
+                           k.wait(0);
+                           chunk = k.sub(last, done);
+                           k.when(k.less(k.add(done, 1), count),
+                                  [&] { copy(k.sub(chunk, 1)); });
+                           k.commit();
+                           return oneChunk(carried);
+                         });
+    k.wait(0);
+    Value slot = k.add(k.mul(tiles.b, s.parts), tiles.part);
+    tiles.storeTile(sums[1], k.arg(resultAt + 2), {slot});
+  }
+
+private:
+  void copy(Value chunk) {
+    tiles.copyChunk(k.arg(3), ringB, chunk);
+    tiles.copyChunk(k.arg(4), ringC, chunk);
+  }
+
+  /// Rows of items t0.. of an operand.
+  Values rows(unsigned argument, Value t0) {
+    Values result;
+    for (int64_t i = 0; i < s.step; ++i)
+      result.push_back(tiles.loadRow(k.arg(argument), k.add(t0, i)));
+    return result;
+  }
+
+  /// The decay of an item, times the state before it, and the state after it.
+  Values advance(Value h, Value dt, Value x, Value at) {
+    return k.map(
+        {h, rate, tiles.every(dt), tiles.every(product(k, dt, x)),
+         tiles.numbers(ringB, chunk, at)},
+        SmallVector<Type>(3, k.f32()), [&](ScalarBuilder &s, ValueRange v) {
+          Value a = exp2(s, s.mul(v[2], v[1]), k.target), ah = s.mul(a, v[0]);
+          return Values{a, ah, s.add(s.mul(v[3], v[4]), ah)};
+        });
+  }
+
+  Values oneChunk(ValueRange carried) {
+    Value t0 = k.mul(chunk, s.chunk),
+          saved = tiles.loadTile(k.arg(5), {tiles.b, chunk});
+    Values origin{tiles.zero, tiles.zero, tiles.zero};
+    auto startOf = [&](Value i0) {
+      Values at{k.div(i0, s.step)};
+      at.append(origin);
+      return at;
+    };
+    k.loop(k.index(0), k.index(s.chunk), s.step, {saved},
+           [&](Value i0, ValueRange before) {
+             k.store(before[0], starts, startOf(i0));
+             Values x = rows(0, k.add(t0, i0)), dt = rows(1, k.add(t0, i0));
+             Value h = before[0];
+             for (int64_t i = 0; i < s.step; ++i)
+               h = advance(h, dt[i], x[i], k.add(i0, i))[2];
+             return Values{h};
+           });
+    Values next =
+        k.loop(0, s.chunk, s.step, carried, [&](Value done, ValueRange before) {
+          Value i0 = k.sub(k.index(s.chunk - s.step), done);
+          return fewItems(k.load(tiles.tile, starts, startOf(i0)), t0, i0,
+                          before);
+        });
+    k.barrier();
+    addWarps(partsB, firstResult + 3, t0);
+    addWarps(partsC, firstResult + 4, t0);
+    return next;
+  }
+
+  /// The gradient of the state and the sum of dA, before items t0 + i0...
+  Values fewItems(Value h, Value t0, Value i0, ValueRange carried) {
+    Value first = k.add(t0, i0);
+    Values x = rows(0, first), dt = rows(1, first), dy = rows(6, first);
+    SmallVector<Values> forward;
+    for (int64_t i = 0; i < s.step; ++i) {
+      forward.push_back(advance(h, dt[i], x[i], k.add(i0, i)));
+      h = forward[i][2];
+    }
+    Values next(carried);
+    for (int64_t i = s.step - 1; i >= 0; --i) {
+      Value at = k.add(i0, i), t = k.add(first, i);
+      Values made = k.map(
+          {next[0], next[1], rate, forward[i][0], forward[i][1],
+           tiles.every(dt[i]), tiles.every(product(k, dt[i], x[i])),
+           tiles.every(dy[i]), tiles.numbers(ringB, chunk, at),
+           tiles.numbers(ringC, chunk, at)},
+          SmallVector<Type>(6, k.f32()), [](ScalarBuilder &s, ValueRange v) {
+            Value a = v[3], ah = v[4], dt = v[5], dtx = v[6], dy = v[7],
+                  b = v[8], c = v[9];
+            Value gh = s.add(s.mul(dy, c), v[0]), moved = s.mul(gh, ah);
+            Value h = s.add(s.mul(dtx, b), ah);
+            return Values{s.mul(gh, a),       s.add(s.mul(moved, dt), v[1]),
+                          s.mul(moved, v[2]), s.mul(gh, b),
+                          s.mul(gh, dtx),     s.mul(dy, h)};
+          });
+      next = {made[0], made[1]};
+      // Rates are A log2(e).
+      Values rows = k.map(
+          {tiles.sumStates(made[2]), tiles.sumStates(made[3]), dt[i], x[i]},
+          {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
+            return Values{
+                s.mul(v[2], v[1]),
+                s.add(s.mul(v[3], v[1]), s.mul(v[0], s.constant(1 / kLog2E)))};
+          });
+      tiles.storeRow(rows[0], k.arg(firstResult), t);
+      tiles.storeRow(rows[1], k.arg(firstResult + 1), t);
+      k.store(k.reduce(Combiner::Add, made[4], 2), partsB,
+              {at, tiles.zero, tiles.zero});
+      k.store(k.reduce(Combiner::Add, made[5], 2), partsC,
+              {at, tiles.zero, tiles.zero});
+    }
+    return next;
+  }
+
+  /// Sums of warps to this program's rows of dB or dC [columns, B, T, N].
+  void addWarps(Value parts, unsigned result, Value t0) {
+    RegType type = spread();
+    Value all;
+    for (int64_t w = 0; w < s.warps; ++w) {
+      Value own = k.view(parts, {tiles.zero, tiles.zero, k.index(w)},
+                         {s.chunk, s.padded}, ArrayRef<int64_t>{2});
+      Value x = k.load(type, own, {tiles.zero, tiles.zero});
+      all = all ? sum(k, all, x) : x;
+    }
+    Values bounds;
+    if (s.ragged() || s.padded != s.states)
+      bounds = {k.sub(k.index(s.length), t0), k.index(s.states)};
+    k.store(all, k.arg(result), {tiles.column, tiles.b, t0, tiles.zero},
+            bounds);
+  }
+
+  /// [items, states] over all threads, states along the lanes.
+  RegType spread() {
+    int64_t across = std::min<int64_t>(32, s.padded), down = 32 / across;
+    auto shareOf = [](int64_t rows, int64_t most) {
+      return std::min(most, rows & -rows);
+    };
+    int64_t laneRows = shareOf(s.chunk, down),
+            warpRows = shareOf(s.chunk / laneRows, s.warps);
+    Distribution layout{
+        {{s.padded / across, 1, across},
+         {s.chunk / laneRows / warpRows, 0, laneRows * warpRows}},
+        {{across, 1, 1}, {laneRows, 0, 1}, {down / laneRows, -1, 0}},
+        {{warpRows, 0, laneRows}, {s.warps / warpRows, -1, 0}},
+        2};
+    MLIRContext *context = k.builder.getContext();
+    return RegType::get(context, {s.chunk, s.padded}, k.f32(),
+                        DistAttr::get(context, layout));
+  }
+
+  KernelBuilder &k;
+  const GpuScanSizes &s;
+  GpuScanTiles tiles;
+  unsigned firstResult = 0;
+  Value ringB, ringC, starts, partsB, partsC, rate, chunk;
+};
+} // namespace
+
+LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
+                                           bb::SelectiveScanGradOp op) {
+  GpuScanSizes s =
+      gpuScanSizes(op.getX(), op.getA(), op.getB(), *op.getSave().constant(),
+                   /*most=*/4, /*wide=*/2, /*warps=*/4);
+  shareOut(s, /*mayCutTime=*/true);
+  MLIRContext *ctx = op.getContext();
+  Values operands(op->getOperands());
+  int64_t slots = s.batch * s.parts;
+  // Parts of dA, one per part of a sequence, and of dB and dC, one per column.
+  auto decayParts = temporary(ctx, {slots, s.channels, s.states});
+  auto rowParts = temporary(ctx, {s.columns(), s.batch, s.length, s.states});
+  SmallVector<Type> results{op.getDx().getType(), op.getDdt().getType(),
+                            decayParts, rowParts, rowParts};
+  SmallVector<BufType> in{GpuScanTiles::split(s, op.getX()),
+                          GpuScanTiles::split(s, op.getDt()),
+                          GpuScanTiles::turned(s, tensorOf(op.getA())),
+                          denseBuffer(tensorOf(op.getB())),
+                          denseBuffer(tensorOf(op.getC())),
+                          GpuScanTiles::split(s, op.getStates()),
+                          GpuScanTiles::split(s, op.getDy())},
+      out{GpuScanTiles::split(s, op.getDx()),
+          GpuScanTiles::split(s, op.getDdt()),
+          GpuScanTiles::turned(s, decayParts), denseBuffer(rowParts),
+          denseBuffer(rowParts)};
+  if (s.parts > 1) {
+    operands.push_back(
+        partStarts(context, op, s, /*backwards=*/true,
+                   {op.getDy(), op.getDt(), op.getA(), op.getC()}));
+    in.push_back(GpuScanTiles::split(s, operands.back()));
+  }
+  int64_t bytes = 0;
+  for (Value v : operands)
+    bytes += byteCount(tensorOf(v));
+  for (Type t : results)
+    bytes += byteCount(cast<bb::GraphTensorType>(t));
+  auto made = context.kernel(op.getLoc(), "selective_scan_grad", in, out,
+                             s.programs(), s.warps);
+  made->setCost(23 * s.batch * s.length * s.channels * s.states, bytes);
+  GradientKernel(*made, s).run(in.size());
+  Values parts = context.dispatch(op, *made, operands, results);
+  op.getDx().replaceAllUsesWith(parts[0]);
+  op.getDdt().replaceAllUsesWith(parts[1]);
+  op.getDa().replaceAllUsesWith(
+      gpuSumParts(context, op, parts[2], slots, tensorOf(op.getDa())));
+  op.getDb().replaceAllUsesWith(
+      gpuSumParts(context, op, parts[3], s.columns(), tensorOf(op.getDb())));
+  op.getDc().replaceAllUsesWith(
+      gpuSumParts(context, op, parts[4], s.columns(), tensorOf(op.getDc())));
+  op->erase();
+  return success();
+}
+
+} // namespace bitbyte::tile
