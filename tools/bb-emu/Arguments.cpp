@@ -2,6 +2,7 @@
 
 #include "runtime/core/File.h"
 #include "runtime/core/Float16.h"
+#include "runtime/device/emu/TensorMap.h"
 
 #include <charconv>
 #include <cstring>
@@ -120,6 +121,65 @@ Result<void> fillBuffer(Argument &argument, const TypeName &type,
   return {};
 }
 
+/// "64x32"; the product, or 0 if it is malformed or too large.
+uint64_t readSizes(std::string_view text, std::vector<uint64_t> &sizes) {
+  uint64_t count = 1;
+  for (;;) {
+    size_t by = text.find('x');
+    uint64_t size = 0;
+    if (!readNumber(text.substr(0, by), size) || size > (1u << 30) ||
+        (count *= size) > (1u << 30))
+      return 0;
+    sizes.push_back(size);
+    if (by == std::string_view::npos)
+      return count;
+    text.remove_prefix(by + 1);
+  }
+}
+
+Result<Argument> parseMap(const std::string &text, std::string_view what) {
+  Argument map;
+  map.type = "map";
+  size_t box = what.find(','), swizzle = what.find(',', box + 1);
+  bool known = box != std::string_view::npos &&
+               readNumber(what.substr(0, box), map.mapped) &&
+               readSizes(what.substr(box + 1, swizzle - box - 1), map.sizes);
+  if (known && swizzle != std::string_view::npos)
+    known = readNumber(what.substr(swizzle + 1), map.swizzle) &&
+            (map.swizzle == 0 || map.swizzle == 32 || map.swizzle == 64 ||
+             map.swizzle == 128);
+  if (!known || map.sizes.size() > 5)
+    return fail(ErrorKind::Usage,
+                "argument '{}': a tensor map is map=ARGUMENT,BOX[,SWIZZLE], as "
+                "map=0,64x64,128",
+                text);
+  return map;
+}
+
+/// The map of a buffer that lies at `data`, dense and row-major.
+Result<std::array<std::byte, 128>>
+encode(const Argument &map, const Argument &buffer, const std::byte *data) {
+  size_t rank = map.sizes.size();
+  if (buffer.sizes.size() != rank)
+    return fail(ErrorKind::Usage,
+                "a box of {} sizes does not fit argument {} with {}", rank,
+                map.mapped, buffer.sizes.size());
+  emu::TensorMap made;
+  made.rank = uint8_t(rank);
+  made.elementBytes = uint8_t(buffer.elementBytes);
+  made.swizzle = uint8_t(map.swizzle);
+  made.base = reinterpret_cast<uint64_t>(data);
+  uint64_t stride = buffer.elementBytes;
+  for (size_t axis = 0; axis < rank; ++axis) {
+    made.sizes[axis] = buffer.sizes[rank - 1 - axis];
+    made.strides[axis] = stride;
+    stride *= made.sizes[axis];
+    made.box[axis] =
+        uint16_t(std::min<uint64_t>(map.sizes[rank - 1 - axis], 0xffff));
+  }
+  return emu::encodeTensorMap(made);
+}
+
 } // namespace
 
 Result<Argument> Argument::parse(const std::string &text) {
@@ -128,6 +188,8 @@ Result<Argument> Argument::parse(const std::string &text) {
   std::string_view right = equals == std::string::npos
                                ? std::string_view()
                                : std::string_view(text).substr(equals + 1);
+  if (left == "map")
+    return parseMap(text, right);
   const TypeName *type = typeNamed(left.substr(0, bracket));
   if (!type)
     return fail(ErrorKind::Usage,
@@ -147,23 +209,11 @@ Result<Argument> Argument::parse(const std::string &text) {
     return argument;
   }
   argument.buffer = true;
-  uint64_t count = 1;
   std::string_view sizes = left.substr(bracket + 1);
   bool closed = !sizes.empty() && sizes.back() == ']';
   sizes.remove_suffix(closed ? 1 : 0);
-  while (closed) {
-    size_t by = sizes.find('x');
-    uint64_t size = 0;
-    if (!readNumber(sizes.substr(0, by), size) || size > (1u << 30) ||
-        (count *= size) > (1u << 30)) {
-      closed = false;
-      break;
-    }
-    if (by == std::string_view::npos)
-      break;
-    sizes.remove_prefix(by + 1);
-  }
-  if (!closed)
+  uint64_t count = closed ? readSizes(sizes, argument.sizes) : 0;
+  if (!count)
     return fail(ErrorKind::Usage, "argument '{}': its size is malformed", text);
   argument.bytes.resize(count * type->bytes);
   BB_TRY(fillBuffer(argument, *type, right));
@@ -203,6 +253,21 @@ Result<emu::Outcome> Call::run(const emu::Kernel &variant,
     const emu::Parameter &parameter = variant.parameters[i];
     Argument &argument = arguments[i];
     uint64_t value = 0;
+    if (argument.type == "map") {
+      if (argument.mapped >= i || !arguments[argument.mapped].buffer)
+        return fail(ErrorKind::Usage,
+                    "argument {} maps argument {}, which is no buffer before "
+                    "it",
+                    i, argument.mapped);
+      if (parameter.bytes != 128)
+        return fail(ErrorKind::Usage,
+                    "parameter '{}' has {} bytes: it takes no tensor map",
+                    parameter.name, parameter.bytes);
+      BB_ASSIGN(auto encoded, encode(argument, arguments[argument.mapped],
+                                     data[argument.mapped]));
+      std::memcpy(&parameters[parameter.offset], encoded.data(), 128);
+      continue;
+    }
     if (argument.buffer) {
       aligned[i].resize(argument.bytes.size() + 512);
       uint64_t start = reinterpret_cast<uint64_t>(aligned[i].data());

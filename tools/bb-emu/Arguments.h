@@ -8,12 +8,15 @@
 
 namespace bitbyte {
 
-/// A buffer or a scalar, as the command line gives it: "f32[64x32]=random:7",
-/// "u8[100]=file:in.bin", "f32[10]", "u32=5".
+/// A buffer, a scalar or a tensor map, as the command line gives it:
+/// "f32[64x32]=random:7", "u8[100]=file:in.bin", "f32[10]", "u32=5",
+/// "map=0,64x64,128": of argument 0 in boxes of 64 x 64, with a swizzle.
 struct Argument {
   std::string type;
   bool buffer = false;
-  std::vector<std::byte> bytes; ///< Of a buffer; else the value.
+  std::vector<uint64_t> sizes;      ///< Of a buffer, or of a map's box.
+  uint32_t mapped = 0, swizzle = 0; ///< Of a map.
+  std::vector<std::byte> bytes;     ///< Of a buffer; else the value.
   uint64_t elementBytes = 0;
 
   static Result<Argument> parse(const std::string &text);

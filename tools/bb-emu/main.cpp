@@ -149,7 +149,8 @@ int main(int argc, char **argv) {
       ->group("Launch");
   app.add_option("--arg", settings.arguments,
                  "The next argument: a buffer TYPE[COUNT]=FILLING (zero, iota, "
-                 "random:SEED, file:PATH, a number) or a number TYPE=NUMBER")
+                 "random:SEED, file:PATH, a number), a number TYPE=NUMBER, or "
+                 "a tensor map map=ARGUMENT,BOX[,SWIZZLE]")
       ->allow_extra_args(false)
       ->group("Arguments");
   app.add_option("--print", settings.prints,

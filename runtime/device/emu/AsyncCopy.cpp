@@ -1,5 +1,6 @@
 //===- AsyncCopy.cpp - cp.async and its groups ----------------------------===//
 
+#include "runtime/device/emu/BulkCopy.h"
 #include "runtime/device/emu/Decoder.h"
 #include "runtime/device/emu/Lanes.h"
 #include "runtime/device/emu/Memory.h"
@@ -21,16 +22,19 @@ void moveBytes(Warp &warp, CopyBatch &batch, uint32_t lane) {
       std::memcpy(target, source, bytes);
 }
 
-/// Ends the time in which nobody may touch what these lanes copy to.
-void finish(Warp &warp, CopyBatch &batch, uint32_t lanes) {
+/// Ends the time in which nobody may touch what these lanes copy to: it was
+/// written as of `epoch`.
+void finish(Warp &warp, CopyBatch &batch, uint32_t lanes, uint32_t epoch) {
   Block &block = *warp.block;
   batch.pending &= ~lanes;
   eachLane(lanes, [&](uint32_t i) {
     if (!(batch.moved >> i & 1))
       moveBytes(warp, batch, i);
-    if (block.options.checkShared)
-      block.races.endCopy(accessOf(warp, *batch.op, int(i)), batch.target[i],
-                          batch.op->count);
+    if (block.options.checkShared) {
+      RaceChecker::Access access = accessOf(warp, *batch.op, int(i));
+      access.epoch = epoch;
+      block.races.endCopy(access, batch.target[i], batch.op->count);
+    }
   });
 }
 
@@ -50,6 +54,7 @@ void issue(Warp &warp, const Op &op, uint32_t lanes) {
   CopyBatch &batch = warp.copies.emplace_back();
   batch.op = &op;
   batch.group = warp.copyGroups[std::countr_zero(lanes)];
+  batch.number = ++warp.copiesIssued;
   eachLane(lanes, [&](uint32_t i) {
     uint64_t target = addressOf(warp, op.address, i);
     uint64_t source = addressOf(warp, op.source, i);
@@ -111,7 +116,7 @@ void wait(Warp &warp, const Op &op) {
     if (uint32_t lanes = batch.pending & warp.active & maskOf([&](uint32_t i) {
                            return complete[i] > batch.group;
                          }))
-      finish(warp, batch, lanes);
+      finish(warp, batch, lanes, warp.clock[warp.id]);
   std::erase_if(warp.copies,
                 [](const CopyBatch &batch) { return !batch.pending; });
 }
@@ -119,6 +124,10 @@ void wait(Warp &warp, const Op &op) {
 void decodeCopy(Decoder &d) {
   if (!d.take("async"))
     return d.refuse("of cp only cp.async is known");
+  if (d.take("bulk"))
+    return decodeBulkCopy(d);
+  if (d.take("mbarrier"))
+    return decodeArriveAfterCopies(d);
   if (d.take("commit_group")) {
     d.expect(0);
     d.op.run = commit;
@@ -165,6 +174,12 @@ void decodeCopy(Decoder &d) {
 }
 
 } // namespace
+
+void landCopies(Warp &warp, uint32_t lane, uint32_t issued, uint32_t epoch) {
+  for (CopyBatch &batch : warp.copies)
+    if (batch.number <= issued && (batch.pending >> lane & 1))
+      finish(warp, batch, 1u << lane, epoch);
+}
 
 void addAsyncCopy(DecoderTable &table) { table["cp"] = decodeCopy; }
 

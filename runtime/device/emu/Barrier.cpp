@@ -65,7 +65,7 @@ void barrier(Warp &warp, const Op &op) {
   named.threads = threads;
   named.op = &op;
   ++named.arrived;
-  joinClock(named.clock, warp.clock);
+  release(warp, named.order);
   ++warp.warpSyncs;
   if (op.mode >= Popc) {
     uint32_t mask = warp.mask(op.c);
@@ -73,10 +73,8 @@ void barrier(Warp &warp, const Op &op) {
     named.votes += uint32_t(std::popcount(mask & warp.active));
     named.voters += uint32_t(std::popcount(warp.active));
   }
-  if (op.mode == Arrive) {
-    ++warp.clock[warp.id];
+  if (op.mode == Arrive)
     return advance(warp);
-  }
   warp.barrier = id;
   warp.barrierOp = &op;
   warp.state = WarpState::AtBarrier;
@@ -140,13 +138,42 @@ void decodeBarrier(Decoder &d) {
   d.op.b = counted ? d.read(at + 1, 32) : noSlot;
 }
 
-/// Memory is sequentially consistent here: fences have nothing to do. Those of
-/// the async proxy belong to copies that are not known.
+void nothing(Warp &, const Op &) {}
+
+/// What the warp knows of is from now on visible to the asynchronous units.
+void fenceProxy(Warp &warp, const Op &) {
+  joinClock(warp.units.fenced, warp.clock);
+  ++warp.clock[warp.id];
+}
+
+void fenceBarriers(Warp &warp, const Op &) {
+  for (Mbarrier &barrier : warp.block->units.barriers)
+    barrier.fenced |= barrier.initWarp == warp.id;
+}
+
+/// Memory is sequentially consistent here: only fences of the async proxy have
+/// something to do.
 void decodeFence(Decoder &d) {
-  d.takeOneOf({"sc", "acq_rel"});
+  std::string_view proxy;
+  if (d.takePrefix("proxy", proxy)) {
+    bool async = d.take("async"), global = d.take("global");
+    d.takeOneOf({"shared::cta", "shared::cluster"});
+    if (!async)
+      return d.refuse("of the proxy fences only .async is known");
+    d.expect(0);
+    // What is shared is ordered; global memory is not looked at.
+    d.op.run = global ? nothing : fenceProxy;
+    return;
+  }
+  if (d.take("mbarrier_init")) {
+    if (d.take("release") && d.take("cluster") && d.expect(0))
+      d.op.run = fenceBarriers;
+    return;
+  }
+  d.takeOneOf({"sc", "acq_rel", "acquire", "release"});
   d.takeOneOf({"cta", "cluster", "gpu", "sys", "gl"});
   d.expect(0);
-  d.op.run = [](Warp &, const Op &) {};
+  d.op.run = nothing;
 }
 
 } // namespace
@@ -169,8 +196,7 @@ void releaseBarriers(Block &block, bool &progress) {
     for (Warp &warp : block.warps) {
       if (warp.state != WarpState::AtBarrier || warp.barrier != id)
         continue;
-      joinClock(warp.clock, named.clock);
-      ++warp.clock[warp.id];
+      acquire(warp, named.order);
       warp.state = WarpState::Running;
       const Op &op = *warp.barrierOp;
       uint32_t votes = named.votes;

@@ -109,6 +109,13 @@ void leave(Warp &warp, const Op &op) {
       copying |= batch.pending;
     if (copying & leaving)
       leftover("copies of cp.async");
+    bool storing = false;
+    for (const auto &store : warp.units.stores)
+      storing |= leaving >> store->lane & 1;
+    if (storing)
+      leftover("bulk stores");
+    if (!warp.units.open.empty() || warp.units.committed > warp.units.run)
+      leftover("products of wgmma");
   }
   warp.live &= ~leaving;
   warp.stack.back().pc = warp.pc + 1;

@@ -9,7 +9,7 @@ static const DecoderTable &decoders() {
     DecoderTable made;
     for (auto add : {addInteger, addFloat, addConvert, addPredicate, addMove,
                      addMemory, addAtomic, addControl, addShuffle, addBarrier,
-                     addAsyncCopy, addMatrix})
+                     addAsyncCopy, addMatrix, addMbarrier, addWarpgroup})
       add(made);
     return made;
   }();
@@ -24,6 +24,7 @@ Decoder::Decoder(Builder &builder, std::span<const Token> statement)
     : builder(builder), line(statement.front().line) {
   op.line = line;
   op.location = builder.location;
+  op.firstUse = uint32_t(builder.kernel.uses.size());
   size_t at = 0;
   if (statement[0].is("@")) {
     at = 1;
@@ -98,6 +99,7 @@ void Decoder::decode() {
                     opcode.find("wait_") != std::string_view::npos ||
                     opcode.starts_with("wgmma.fence") ||
                     opcode.starts_with("cp.async.mbarrier");
+  op.uses = uint32_t(builder.kernel.uses.size()) - op.firstUse;
   builder.kernel.ops.push_back(op);
 }
 
@@ -207,6 +209,7 @@ uint32_t Decoder::slotOf(std::span<const Token> tokens, unsigned bits,
                            opcode, found->bits, bits));
       if (wide)
         *wide = found->bits == 64;
+      builder.kernel.uses.push_back(found->slot);
       return found->slot;
     }
     if (write) {
@@ -368,6 +371,7 @@ Address Decoder::addressOf(std::span<const Token> tokens, Space space) {
           fmt::format("address register '{}' has {} bits", base, found->bits));
     address.slot = found->slot;
     address.narrow = found->bits == 32;
+    builder.kernel.uses.push_back(found->slot);
   } else if (const Builder::Symbol *symbol = builder.findSymbol(base)) {
     bool same = symbol->space == space || space == Space::Generic ||
                 (symbol->space == Space::Const && space == Space::Global);

@@ -185,5 +185,7 @@ void addShuffle(DecoderTable &table);
 void addBarrier(DecoderTable &table);
 void addAsyncCopy(DecoderTable &table);
 void addMatrix(DecoderTable &table);
+void addMbarrier(DecoderTable &table);
+void addWarpgroup(DecoderTable &table);
 
 } // namespace bitbyte::emu

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "runtime/device/emu/AddressSpace.h"
+#include "runtime/device/emu/AsyncUnits.h"
 #include "runtime/device/emu/Finding.h"
 #include "runtime/device/emu/Program.h"
 #include "runtime/device/emu/RaceChecker.h"
@@ -54,6 +55,7 @@ struct Dice {
 struct CopyBatch {
   const Op *op;
   uint32_t group;       ///< Complete groups of these lanes before it.
+  uint32_t number;      ///< Among those of the warp.
   uint32_t pending = 0; ///< Lanes that did not wait for it yet,
   uint32_t moved = 0;   ///< and those whose bytes have arrived.
   uint64_t source[32];
@@ -84,7 +86,10 @@ struct Warp {
   uint32_t warpSyncs = 1; ///< Barriers that ordered its lanes.
 
   std::vector<CopyBatch> copies; ///< In the order of issue.
-  uint32_t copyGroups[32] = {};  ///< By lane: those committed.
+  uint32_t blockedAt = nowhere;  ///< The last look at an mbarrier in vain.
+  WarpUnits units;
+  uint32_t copiesIssued = 0;
+  uint32_t copyGroups[32] = {}; ///< By lane: those committed.
 
   template <class T>
   T *lanes(uint32_t slot) {
@@ -99,7 +104,7 @@ struct NamedBarrier {
   uint32_t threads = 0; ///< 0: all of the block.
   uint32_t votes = 0;   ///< Of bar.red: threads with a true predicate,
   uint32_t voters = 0;  ///< of so many.
-  Clock clock{};
+  Order order;
   const Op *op = nullptr;
 };
 
@@ -117,7 +122,9 @@ struct Block {
   std::vector<std::byte> local; ///< By warp and lane.
   RaceChecker races;
   NamedBarrier barriers[16];
-  uint32_t epochBase = 0; ///< Above all epochs of earlier blocks.
+  BlockUnits units;
+  uint32_t epochBase = 0;  ///< Above all epochs of earlier blocks,
+  uint32_t unitEpochs = 0; ///< if as many are added as units used.
   bool hung = false;
 
   Block(const Grid &grid, const Options &options, AddressSpace &memory,

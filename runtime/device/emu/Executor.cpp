@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 namespace bitbyte::emu {
 
@@ -62,7 +63,8 @@ Block::Block(const Grid &grid, const Options &options, AddressSpace &memory,
                     : std::max(grid.kernel.sharedBytes, sharedStart));
   local.resize(uint64_t(count) * 32 * grid.kernel.localBytes);
   if (options.checkShared)
-    races.prepare(uint32_t(shared.size()), grid.kernel.sharedGranule, count);
+    races.prepare(uint32_t(shared.size()), grid.kernel.sharedGranule,
+                  grid.kernel.usesUnits ? firstBarrier : count);
 }
 
 namespace {
@@ -191,11 +193,13 @@ private:
       barrier = NamedBarrier();
     uint32_t threads = product(grid.threads);
     // Epochs go on from block to block: what earlier blocks did is seen.
-    uint32_t base = block.epochBase;
+    uint32_t base = block.epochBase + std::exchange(block.unitEpochs, 0) + 1;
     for (const Warp &warp : block.warps)
       for (uint32_t epoch : warp.clock)
         base = std::max(base, epoch);
     block.epochBase = base;
+    if (grid.kernel.usesUnits)
+      startUnits(block);
     for (Warp &warp : block.warps) {
       uint32_t here = std::min(32u, threads - 32 * warp.id);
       warp.live = warp.active = ~uint32_t(0) >> (32 - here);
@@ -205,6 +209,8 @@ private:
       warp.stack.assign(1, {0, nowhere, warp.live});
       warp.clock.fill(base);
       warp.clock[warp.id] = base + 1;
+      warp.blockedAt = nowhere;
+      warp.copiesIssued = 0;
       ++warp.warpSyncs;
       warp.copies.clear();
       std::fill_n(warp.copyGroups, 32, 0u);
@@ -216,6 +222,7 @@ private:
   }
 
   /// Runs a warp until it waits, ends, or has run `budget` instructions.
+  template <bool watchesRegisters>
   void step(Warp &warp, uint64_t budget) {
     const Op *ops = grid.kernel.ops.data();
     uint64_t done = 0;
@@ -227,6 +234,8 @@ private:
       }
       const Op &op = ops[warp.pc];
       ++done;
+      if constexpr (watchesRegisters)
+        checkRegisters(warp, op);
       if (op.jumps) {
         op.run(warp, op);
         if (warp.retry) {
@@ -267,10 +276,18 @@ private:
           warp.state = WarpState::Running;
         if (warp.state == WarpState::Running) {
           uint64_t before = warp.instructions;
-          step(warp, random ? 1 + block.dice.next() % 200 : 1 << 16);
+          uint32_t changes = block.units.changes;
+          uint64_t budget = random ? 1 + block.dice.next() % 200 : 1 << 16;
+          if (grid.kernel.usesWarpgroups)
+            step<true>(warp, budget);
+          else
+            step<false>(warp, budget);
           // A warp that looks at an mbarrier and branches back got nowhere.
-          progress |= warp.state != WarpState::Blocked ||
-                      warp.instructions > before + 3;
+          bool blocked = warp.state == WarpState::Blocked;
+          progress |= !blocked || warp.pc != warp.blockedAt ||
+                      changes != block.units.changes ||
+                      warp.instructions > before + 256;
+          warp.blockedAt = blocked ? warp.pc : nowhere;
           if (warp.instructions > options.instructionLimit)
             return hang(warp, fmt::format("does not end: {} instructions of "
                                           "warp {} in block {}",
@@ -283,11 +300,21 @@ private:
       if (done == count)
         break;
       releaseBarriers(block, progress);
+      if (grid.kernel.usesUnits) {
+        if (random)
+          runSomeJobs(block);
+        if (!progress && !block.units.jobs.empty()) {
+          runJob(block, 0);
+          progress = true;
+        }
+      }
       idle = progress ? 0 : idle + 1;
       if (idle > 3)
         return hang(block.warps[0],
                     fmt::format("block {} cannot go on", number));
     }
+    if (grid.kernel.usesUnits)
+      finishUnits(block);
     for (const Warp &warp : block.warps)
       instructions += warp.instructions;
   }

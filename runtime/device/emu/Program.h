@@ -59,6 +59,7 @@ struct Op {
   int64_t imm = 0;
   Address address, source;
   uint32_t target = nowhere, join = nowhere; ///< Of a branch.
+  uint32_t firstUse = 0, uses = 0; ///< Its operands' slots, in Kernel::uses.
   uint32_t line = 0;
   uint32_t location = 0; ///< In Kernel::locations; 0 is none.
 };
@@ -126,6 +127,7 @@ struct Kernel {
   const Module *module = nullptr;
   std::vector<Op> ops;
   std::vector<uint32_t> lists;
+  std::vector<uint32_t> uses;
   std::vector<Constant> constants;
   std::vector<SpecialSlot> specials;
   std::vector<Parameter> parameters;
@@ -140,6 +142,8 @@ struct Kernel {
   uint32_t globalGranule = 4; ///< The same of global memory.
   uint32_t requiredThreads[3] = {0, 0, 0}; ///< .reqntid, 0: not said.
   uint32_t maximalThreads = 0;             ///< .maxntid, 0: not said.
+  bool usesUnits = false;                  ///< mbarriers, bulk copies or wgmma,
+  bool usesWarpgroups = false;             ///< and the last of them.
   bool ordersBlocks = false; ///< Has atomics: blocks may wait for each other.
   std::vector<std::string> warnings; ///< Found without running it.
 };

@@ -5,14 +5,22 @@
 namespace bitbyte::emu {
 
 void RaceChecker::prepare(uint32_t sharedBytes, uint32_t granule,
-                          uint32_t warps) {
-  actors = warps;
+                          uint32_t readers) {
+  actors = readers;
   shift = uint32_t(std::countr_zero(granule));
   granules.assign((sharedBytes >> shift) + 1, {});
   reads.assign(granules.size() * actors, {});
 }
 
 static std::string name(uint32_t actor) {
+  if (actor >= firstBarrier)
+    return "a bulk copy";
+  if (actor >= firstStore)
+    return fmt::format("a bulk store of warp {}", actor - firstStore);
+  if (actor >= firstWarpgroup)
+    return fmt::format("the tensor cores of warps {} to {}",
+                       4 * (actor - firstWarpgroup),
+                       4 * (actor - firstWarpgroup) + 3);
   return fmt::format("warp {}", actor);
 }
 
@@ -109,6 +117,50 @@ void RaceChecker::endCopy(const Access &access, uint32_t offset,
   for (uint32_t i = offset >> shift; i <= (offset + bytes - 1) >> shift; ++i)
     granules[i].pending = false;
   write(access, offset, bytes);
+}
+
+void RaceChecker::wantFence(const Access &access, uint32_t offset,
+                            const Granule &granule, const Clock &fenced,
+                            const char *what) {
+  if (granule.stamp != stamp || granule.actor >= maxWarps ||
+      granule.epoch <= fenced[granule.actor])
+    return;
+  const Kernel &kernel = access.warp.block->kernel();
+  report(access.warp, access.op, "missing fence",
+         fmt::format("warp {} has the asynchronous proxy {} shared offset {} "
+                     "at {}, with no fence.proxy.async since {} wrote it at {}",
+                     access.warp.id, what, offset - sharedStart,
+                     place(kernel, access.op), name(granule.actor),
+                     place(kernel, kernel.ops[granule.op])));
+}
+
+void RaceChecker::readAsync(const Access &access, uint32_t offset,
+                            uint32_t bytes, const Clock &fenced) {
+  read(access, offset, bytes);
+  uint32_t first = offset >> shift, last = (offset + bytes - 1) >> shift;
+  for (uint32_t i = first; i <= last; ++i)
+    wantFence(access, i << shift, granules[i], fenced, "read");
+}
+
+void RaceChecker::beginBulk(const Access &access, uint32_t offset,
+                            uint32_t bytes, const Clock &fenced,
+                            uint32_t actor) {
+  uint32_t first = offset >> shift, last = (offset + bytes - 1) >> shift;
+  for (uint32_t i = first; i <= last; ++i)
+    wantFence(access, i << shift, granules[i], fenced, "write");
+  write(access, offset, bytes);
+  for (uint32_t i = first; i <= last; ++i) {
+    granules[i].actor = uint8_t(actor);
+    granules[i].epoch = ~uint32_t(0);
+    granules[i].pending = true;
+  }
+}
+
+void RaceChecker::endBulk(uint32_t offset, uint32_t bytes, uint32_t epoch) {
+  for (uint32_t i = offset >> shift; i <= (offset + bytes - 1) >> shift; ++i) {
+    granules[i].pending = false;
+    granules[i].epoch = epoch;
+  }
 }
 
 } // namespace bitbyte::emu
