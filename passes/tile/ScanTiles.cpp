@@ -7,8 +7,8 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-ScanSizes scanSizes(const KernelTarget &target, Value x, Value a, int64_t chunk,
-                    int64_t most) {
+ScanSizes scanSizes(const KernelTarget &target, Value x, Value a,
+                    int64_t chunk) {
   auto rows = cast<bb::GraphTensorType>(x.getType());
   auto decay = cast<bb::GraphTensorType>(a.getType());
   ScanSizes s;
@@ -18,30 +18,43 @@ ScanSizes scanSizes(const KernelTarget &target, Value x, Value a, int64_t chunk,
   s.states = *decay.dim(1).constant();
   s.chunk = std::min(chunk, s.length);
   s.lanes = target.lanes;
-  s.block = std::min(most, s.states);
+  // Two columns share what they load of B and C, and add up their parts of the
+  // gradients of those.
+  s.wide = s.columns() % 2 ? 1 : 2;
+  s.block = std::min(target.registers / 4 / s.wide, s.states);
   while (s.states % s.block)
     --s.block;
   return s;
 }
 
-Values ScanTiles::columnBounds(Value d0) {
-  if (s.channels % s.lanes == 0)
-    return {};
-  return {k.sub(k.index(s.channels), d0)};
+void ScanTiles::eachColumn(Value d0, Value scratch,
+                           function_ref<void(Value, Value, Values)> body) {
+  int64_t rows = cast<BufType>(scratch.getType()).getShape()[0];
+  for (int64_t w = 0; w < s.wide; ++w) {
+    Value d = k.add(d0, w * s.lanes);
+    Values bounds;
+    if (s.channels % s.lanes)
+      bounds = {k.sub(k.index(s.channels), d)};
+    body(d,
+         k.view(scratch, {k.index(0), k.index(w), k.index(0)}, {rows, s.lanes},
+                ArrayRef<int64_t>{1}),
+         bounds);
+  }
 }
 
-void ScanTiles::loadAcross(Value matrix, Value d0, Value to, double factor) {
+void ScanTiles::loadDecays(Value matrix, Value d0, Value to) {
   RegType square = k.rows({s.lanes, s.lanes}, k.f32());
-  k.loop(0, s.paddedStates(), s.lanes, [&](Value n) {
-    Values bounds;
-    if (s.channels % s.lanes || s.states % s.lanes)
-      bounds = {k.sub(k.index(s.channels), d0), k.sub(k.index(s.states), n)};
-    Value x = k.transpose(k.load(square, matrix, {d0, n}, bounds), square);
-    if (factor != 1)
+  eachColumn(d0, to, [&](Value d, Value part, Values) {
+    k.loop(0, s.paddedStates(), s.lanes, [&](Value n) {
+      Values bounds;
+      if (s.channels % s.lanes || s.states % s.lanes)
+        bounds = {k.sub(k.index(s.channels), d), k.sub(k.index(s.states), n)};
+      Value x = k.transpose(k.load(square, matrix, {d, n}, bounds), square);
       x = k.map({x}, k.f32(), [&](ScalarBuilder &b, ValueRange v) {
-        return b.mul(v[0], b.constant(factor));
+        return b.mul(v[0], b.constant(kLog2E));
       });
-    k.store(x, to, {n, k.index(0)});
+      k.store(x, part, {n, k.index(0)});
+    });
   });
 }
 
@@ -58,31 +71,99 @@ void ScanTiles::sumLanes(Value from, Value to, ValueRange offsets) {
   });
 }
 
-void ScanTiles::copyIn(Value tensor, Value b, Value t0, Value count, Value d0,
+/// `offsets` with `row` added to the last, then `d`.
+static Values rowAt(KernelBuilder &k, ValueRange offsets, Value row, Value d) {
+  Values at(offsets);
+  at.back() = k.add(at.back(), row);
+  at.push_back(d);
+  return at;
+}
+
+void ScanTiles::copyIn(Value tensor, ValueRange offsets, Value count, Value d0,
                        Value to) {
+  RegType column = k.row(s.lanes, k.f32());
   k.loop(k.index(0), count, 1, [&](Value t) {
-    k.store(k.load(row(), tensor, {b, k.add(t0, t), d0}, columnBounds(d0)), to,
-            {t, k.index(0)});
+    eachColumn(d0, to, [&](Value d, Value part, Values bounds) {
+      k.store(k.load(column, tensor, rowAt(k, offsets, t, d), bounds), part,
+              {t, k.index(0)});
+    });
   });
 }
 
-void ScanTiles::copyOut(Value from, Value tensor, Value b, Value t0,
+void ScanTiles::copyOut(Value from, Value tensor, ValueRange offsets,
                         Value count, Value d0) {
+  RegType column = k.row(s.lanes, k.f32());
   k.loop(k.index(0), count, 1, [&](Value t) {
-    k.store(k.load(row(), from, {t, k.index(0)}), tensor, {b, k.add(t0, t), d0},
-            columnBounds(d0));
+    eachColumn(d0, from, [&](Value d, Value part, Values bounds) {
+      k.store(k.load(column, part, {t, k.index(0)}), tensor,
+              rowAt(k, offsets, t, d), bounds);
+    });
   });
 }
 
 void ScanTiles::clear(Value scratch, Value rows) {
-  k.loop(k.index(0), rows, 1, [&](Value t) {
-    k.store(k.full(row(), 0.0), scratch, {t, k.index(0)});
-  });
+  k.loop(k.index(0), rows, 1,
+         [&](Value t) { k.store(k.full(row(), 0.0), scratch, at(t)); });
+}
+
+static Value largerMagnitude(ScalarBuilder &s, Value x, Value most) {
+  return s.max(math::AbsFOp::create(s.builder, s.loc, x), most);
+}
+
+Value ScanTiles::copySteps(Value dt, Value x, ValueRange offsets, Value count,
+                           Value d0, Value toDt, Value toDtx, Value toX) {
+  RegType column = k.row(s.lanes, k.f32());
+  Value most =
+      k.loop(k.index(0), count, 1, {k.full(column, 0.0)},
+             [&](Value t, ValueRange carried) {
+               Value most = carried[0];
+               int64_t w = 0;
+               eachColumn(d0, toDt, [&](Value d, Value, Values bounds) {
+                 Values from = rowAt(k, offsets, t, d);
+                 Value step = k.load(column, dt, from, bounds),
+                       input = k.load(column, x, from, bounds);
+                 Values made =
+                     k.map({step, input, most}, {k.f32(), k.f32()},
+                           [](ScalarBuilder &s, ValueRange v) {
+                             return Values{s.mul(v[0], v[1]),
+                                           largerMagnitude(s, v[0], v[2])};
+                           });
+                 Values to{t, k.index(w++), k.index(0)};
+                 k.store(step, toDt, to);
+                 k.store(made[0], toDtx, to);
+                 if (toX)
+                   k.store(input, toX, to);
+                 most = made[1];
+               });
+               return Values{most};
+             })[0];
+  return largestLane(most);
+}
+
+Value ScanTiles::largest(Value scratch, Value rows) {
+  Value most =
+      k.loop(k.index(0), rows, 1, {k.full(row(), 0.0)},
+             [&](Value t, ValueRange carried) {
+               return Values{k.map({k.load(row(), scratch, at(t)), carried[0]},
+                                   k.f32(), [](ScalarBuilder &s, ValueRange v) {
+                                     return largerMagnitude(s, v[0], v[1]);
+                                   })};
+             })[0];
+  return largestLane(k.reduce(Combiner::Max, most, 0));
+}
+
+Value ScanTiles::largestLane(Value column) {
+  RegType type = k.row(s.lanes, k.f32());
+  Value slot = k.alloc({s.lanes}, k.f32());
+  Value most = k.broadcast(k.reduce(Combiner::Max, column, 0), type, 0);
+  k.store(most, slot, {k.index(0)});
+  return k.loadScalar(k.f32(), slot, {k.index(0)});
 }
 
 Value ScanTiles::everyChannel(Value tensor, Value b, Value t, Value n0) {
   Value numbers = k.load(k.replicated({s.block}, k.f32()), tensor, {b, t, n0});
-  return k.broadcast(numbers, stateRows(), 1);
+  numbers = k.broadcast(numbers, k.replicated({s.block, s.wide}, k.f32()), 1);
+  return k.broadcast(numbers, stateRows(), 2);
 }
 
 Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
@@ -111,6 +192,77 @@ Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
   Value bits = arith::BitcastOp::create(s.builder, s.loc, i32, result);
   return arith::BitcastOp::create(s.builder, s.loc, s.builder.getF32Type(),
                                   s.add(bits, exponent));
+}
+
+//===-- Decays
+//-------------------------------------------------------------===//
+
+/// Exponents up to this need no clamping.
+static constexpr double kCalm = 125;
+
+/// 1.5 2^23: adding it rounds to a whole number, which the low bits then hold.
+static constexpr double kMagic = 12582912.0;
+
+/// 2^f with the value and the slope that it has at 0, so that slow decays have
+/// no bias; 1.1e-7 relative for |f| <= 1/2. Highest power first.
+static constexpr double kPowers[] = {
+    1.3300277575186998e-3, 9.669712481278677e-3, 5.550559988361805e-2,
+    2.402228154944097e-1,  6.931471805599453e-1, 1.0};
+
+/// 2^(a b) for exponents that are `calm`: below those of f32 by magnitude.
+static Value calmDecay(ScalarBuilder &s, Value a, Value b, ValueRange powers) {
+  auto fma = [&](Value c) {
+    return math::FmaOp::create(s.builder, s.loc, a, b, c,
+                               arith::FastMathFlags::contract);
+  };
+  Value magic = s.constant(kMagic), shifted = fma(magic),
+        f = fma(s.sub(magic, shifted)), result = powers[0];
+  for (Value power : powers.drop_front())
+    result = s.add(s.mul(result, f), power);
+  auto bits = [&](Value v, Type type) -> Value {
+    return arith::BitcastOp::create(s.builder, s.loc, type, v);
+  };
+  Type i32 = s.builder.getI32Type();
+  Value exponent = arith::ShLIOp::create(s.builder, s.loc, bits(shifted, i32),
+                                         s.integer(23));
+  return bits(s.add(bits(result, i32), exponent), s.builder.getF32Type());
+}
+
+Value ScanTiles::isCalm(Value steps, Value rates) {
+  ScalarBuilder scalars(k.builder, k.loc);
+  return arith::CmpFOp::create(k.builder, k.loc, arith::CmpFPredicate::OLT,
+                               scalars.mul(steps, rates),
+                               scalars.constant(kCalm));
+}
+
+void ScanTiles::decays(Value rate, Value dt, Value count, Value calm,
+                       Value to) {
+  Value zero = k.index(0);
+  // In memory the powers are operands; in registers they would crowd out
+  // values.
+  RegType column = k.row(s.lanes, k.f32());
+  if (!powers) {
+    OpBuilder::InsertionGuard guard(k.builder);
+    k.builder.setInsertionPointAfter(dt.getDefiningOp());
+    powers = k.alloc({(int64_t)std::size(kPowers), s.lanes}, k.f32());
+    for (auto [i, power] : llvm::enumerate(kPowers))
+      k.store(k.full(column, power), powers, {k.index(i), k.index(0)});
+  }
+  auto all = [&](bool isCalm) {
+    k.loop(zero, count, 1, [&](Value t) {
+      Values inputs{everyState(k.load(row(), dt, at(t))), rate};
+      for (size_t i = 0; i < std::size(kPowers); ++i)
+        inputs.push_back(everyState(
+            k.broadcast(k.load(column, powers, {k.index(i), zero}), row(), 0)));
+      Value made = k.map(inputs, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+        return isCalm ? calmDecay(s, v[0], v[1], v.drop_front(2))
+                      : exp2(s, s.mul(v[0], v[1]), k.target);
+      });
+      k.store(made, to, {t, zero, zero, zero});
+    });
+    return Values();
+  };
+  k.branch(calm, {}, [&] { return all(true); }, [&] { return all(false); });
 }
 
 Value sumParts(ScheduleContext &context, Operation *at, Value parts,

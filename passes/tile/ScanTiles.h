@@ -6,44 +6,70 @@
 namespace bitbyte::tile {
 
 /// Sizes of a selective scan. Channels lie along the lanes: a *column* is a
-/// register of them.
+/// register of them, a *strip* the columns that are walked together.
 struct ScanSizes {
   int64_t batch, length, channels, states; ///< B T D N
   int64_t chunk; ///< items whose values lie in scratch at once
   int64_t lanes;
+  int64_t wide;  ///< columns of a strip; divides their number
   int64_t block; ///< states in registers at once; divides N
   int64_t columns() const { return llvm::divideCeil(channels, lanes); }
+  int64_t strips() const { return columns() / wide; }
   int64_t chunks() const { return llvm::divideCeil(length, chunk); }
   int64_t paddedStates() const { return llvm::alignTo(states, lanes); }
 };
 
-/// `most`: as many states at once, or fewer so that they divide N.
+/// A block of states of a strip takes a quarter of the registers, or less.
 ScanSizes scanSizes(const KernelTarget &target, mlir::Value x, mlir::Value a,
-                    int64_t chunk, int64_t most);
+                    int64_t chunk);
 
-/// What is common to the text of both directions.
+/// What is common to the text of both directions. In scratch a strip's values
+/// lie as [rows, wide, lanes].
 class ScanTiles {
 public:
   ScanTiles(KernelBuilder &k, const ScanSizes &sizes) : k(k), s(sizes) {}
 
-  /// [lanes]: a register of channels. [block, lanes]: states of a column.
-  RegType row() { return k.row(s.lanes, k.f32()); }
-  RegType stateRows() { return k.rows({s.block, s.lanes}, k.f32()); }
+  /// [wide, lanes]: a strip of channels. [block, wide, lanes]: states of it.
+  RegType row() { return k.rows({s.wide, s.lanes}, k.f32()); }
+  RegType stateRows() { return k.rows({s.block, s.wide, s.lanes}, k.f32()); }
+  mlir::Value alloc(int64_t rows) {
+    return k.alloc({rows, s.wide, s.lanes}, k.f32());
+  }
+  Values at(mlir::Value row) { return {row, k.index(0), k.index(0)}; }
 
-  /// How many channels of the column at `d0` exist; nothing if all do.
-  Values columnBounds(mlir::Value d0);
-  /// Scratch [padded states, lanes] at `to`: the rows d0.. of a [D, N] tensor,
-  /// transposed, times `factor`.
-  void loadAcross(mlir::Value matrix, mlir::Value d0, mlir::Value to,
-                  double factor);
+  /// `body(d, part, bounds)` for each column of the strip at `d0`: its first
+  /// channel, its part [rows, lanes] of `scratch`, and how many of its channels
+  /// exist (nothing if all do).
+  void
+  eachColumn(mlir::Value d0, mlir::Value scratch,
+             llvm::function_ref<void(mlir::Value, mlir::Value, Values)> body);
+  /// Scratch [padded states, wide, lanes] at `to`: the rows d0.. of a [D, N]
+  /// tensor, transposed, times log2(e).
+  void loadDecays(mlir::Value matrix, mlir::Value d0, mlir::Value to);
   /// Sums the lanes of scratch `from` [padded states, lanes] into a row of N.
   void sumLanes(mlir::Value from, mlir::Value to, mlir::ValueRange offsets);
-  /// Rows t0.. of channels of a [B, T, D] tensor into scratch [chunk, lanes].
-  void copyIn(mlir::Value tensor, mlir::Value b, mlir::Value t0,
-              mlir::Value count, mlir::Value d0, mlir::Value to);
-  void copyOut(mlir::Value from, mlir::Value tensor, mlir::Value b,
-               mlir::Value t0, mlir::Value count, mlir::Value d0);
+  /// `count` rows from `offsets` on of the strip at `d0` of a tensor
+  /// [.., rows, D] into scratch, and back.
+  void copyIn(mlir::Value tensor, mlir::ValueRange offsets, mlir::Value count,
+              mlir::Value d0, mlir::Value to);
+  void copyOut(mlir::Value from, mlir::Value tensor, mlir::ValueRange offsets,
+               mlir::Value count, mlir::Value d0);
+  /// `count` rows of dt and of dt x at `offsets` of both, and of x if `x` is
+  /// given, into scratch; returns the largest magnitude of dt, a scalar.
+  mlir::Value copySteps(mlir::Value dt, mlir::Value x, mlir::ValueRange offsets,
+                        mlir::Value count, mlir::Value d0, mlir::Value toDt,
+                        mlir::Value toDtx, mlir::Value toX = {});
   void clear(mlir::Value scratch, mlir::Value rows);
+  /// The largest magnitude in `rows` rows of scratch, a scalar.
+  mlir::Value largest(mlir::Value scratch, mlir::Value rows);
+
+  /// The decays exp2(dt rate) of `count` items and the block of states whose
+  /// rates are `rate`, into scratch [chunk, block, wide, lanes]. `calm`: no
+  /// exponent is beyond those of f32.
+  void decays(mlir::Value rate, mlir::Value dt, mlir::Value count,
+              mlir::Value calm, mlir::Value to);
+  /// Whether `steps` times `rates` stays within the exponents of f32.
+  mlir::Value isCalm(mlir::Value steps, mlir::Value rates);
 
   /// A row repeated for each state; a number per state repeated for each
   /// channel.
@@ -54,8 +80,12 @@ public:
                            mlir::Value n0);
 
 private:
+  /// The largest element of a column, a scalar.
+  mlir::Value largestLane(mlir::Value column);
+
   KernelBuilder &k;
   const ScanSizes &s;
+  mlir::Value powers; ///< scratch, made when first needed
 };
 
 /// 2 to the x for decays: as exact as math.exp2, but below 2^-126 the result is

@@ -1,11 +1,11 @@
 //===- SelectiveScanGrad.cpp - Gradients of Mamba-1's scan ----------------===//
 //
-// A program owns a group of channels in one sequence and walks the chunks
-// backwards. Per chunk, register of channels and few states: decays and decayed
-// states are computed again from the saved state into scratch, then the sweep
-// back carries the gradient of the state. dB and dC sum over channels: lane by
-// lane in scratch over the group's registers, then across lanes, then over
-// groups by a kernel that adds in order.
+// A program owns a group of strips in one sequence and walks the chunks
+// backwards. Per chunk, strip and few states: decays and states are computed
+// again from the saved state into scratch, then the sweep back carries the
+// gradient of the state. dB and dC sum over channels: lane by lane in scratch
+// over the group's columns, then across lanes, then over groups by a kernel
+// that adds in order.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/ScanTiles.h"
@@ -14,12 +14,12 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-/// Registers of channels in a group: enough to make the sums across lanes
-/// cheap, few enough to leave programs for all cores.
-static int64_t columnsPerGroup(const ScanSizes &s) {
+/// Strips in a group: enough to make the sums across lanes cheap, few enough to
+/// leave programs for all cores.
+static int64_t stripsPerGroup(const ScanSizes &s) {
   int64_t groups = llvm::divideCeil(64, s.batch);
-  return std::max<int64_t>(s.columns() / std::max<int64_t>(groups, 1),
-                           std::min<int64_t>(8, s.columns()));
+  return std::max(s.strips() / groups,
+                  std::min<int64_t>(llvm::divideCeil(8, s.wide), s.strips()));
 }
 
 namespace {
@@ -27,172 +27,189 @@ class GradientKernel {
 public:
   GradientKernel(KernelBuilder &k, const ScanSizes &s, int64_t perGroup)
       : k(k), s(s), perGroup(perGroup), tiles(k, s), row(tiles.row()),
-        states(tiles.stateRows()), zero(k.index(0)) {
+        states(tiles.stateRows()),
+        blockSums(k.rows({s.block, s.lanes}, k.f32())), zero(k.index(0)) {
     int64_t padded = s.paddedStates();
-    auto plane = [&](int64_t rows) {
-      return k.alloc({rows, s.lanes}, k.f32());
+    auto perStrip = [&] {
+      return k.alloc({perGroup, padded, s.wide, s.lanes}, k.f32());
     };
-    auto cube = [&](int64_t planes, int64_t rows) {
-      return k.alloc({planes, rows, s.lanes}, k.f32());
+    auto perItem = [&](int64_t items) {
+      return k.alloc({items, s.block, s.wide, s.lanes}, k.f32());
     };
-    decay = cube(perGroup, padded);
-    gradState = cube(perGroup, padded);
-    gradDecay = cube(perGroup, padded);
-    gradB = cube(s.chunk, padded);
-    gradC = cube(s.chunk, padded);
-    factor = cube(s.chunk, s.block);
-    decayed = cube(s.chunk, s.block);
-    for (Value *v : {&x, &dt, &dy, &gradX, &gradDt})
-      *v = plane(s.chunk);
+    rates = perStrip(), gradState = perStrip(), gradRate = perStrip();
+    gradB = k.alloc({s.chunk, padded, s.lanes}, k.f32());
+    gradC = k.alloc({s.chunk, padded, s.lanes}, k.f32());
+    factor = perItem(s.chunk), held = perItem(s.chunk + 1);
+    for (Value *v : {&dt, &x, &dtx, &dy, &sumB, &sumRate})
+      *v = tiles.alloc(s.chunk);
   }
 
   void run(int64_t groups) {
-    int64_t columns = s.columns();
     b = k.div(k.program(), groups);
     group = k.rem(k.program(), groups);
     Value first = k.mul(group, perGroup);
-    Value mine = k.min(k.sub(k.index(columns), first), k.index(perGroup));
-    auto eachColumn = [&](function_ref<void(Value)> body) {
+    Value mine = k.min(k.sub(k.index(s.strips()), first), k.index(perGroup));
+    auto eachStrip = [&](function_ref<void(Value)> body) {
       k.loop(zero, mine, 1, [&](Value c) {
-        d0 = k.mul(k.add(first, c), s.lanes);
+        d0 = k.mul(k.add(first, c), s.wide * s.lanes);
         body(c);
       });
     };
-    eachColumn([&](Value c) {
-      tiles.loadAcross(k.arg(2), d0, plane(decay, c), kLog2E);
-      tiles.clear(plane(gradState, c), k.index(s.paddedStates()));
-      tiles.clear(plane(gradDecay, c), k.index(s.paddedStates()));
+    eachStrip([&](Value c) {
+      tiles.loadDecays(k.arg(2), d0, strip(rates, c));
+      tiles.clear(strip(gradState, c), k.index(s.paddedStates()));
+      tiles.clear(strip(gradRate, c), k.index(s.paddedStates()));
     });
     k.loop(0, s.chunks(), 1, [&](Value done) {
       chunk = k.sub(k.index(s.chunks() - 1), done);
       t0 = k.mul(chunk, s.chunk);
       count = k.min(k.sub(k.index(s.length), t0), k.index(s.chunk));
+      Value none = k.full(k.row(s.lanes, k.f32()), 0.0);
       k.loop(zero, count, 1, [&](Value t) {
-        tiles.clear(plane(gradB, t), k.index(s.paddedStates()));
-        tiles.clear(plane(gradC, t), k.index(s.paddedStates()));
+        k.loop(0, s.paddedStates(), 1, [&](Value n) {
+          k.store(none, gradB, {t, n, zero});
+          k.store(none, gradC, {t, n, zero});
+        });
       });
-      eachColumn([&](Value c) { column(c); });
+      eachStrip([&](Value c) { walk(c); });
       k.loop(zero, count, 1, [&](Value t) {
         Values at{group, b, k.add(t0, t)};
         tiles.sumLanes(plane(gradB, t), k.arg(10), at);
         tiles.sumLanes(plane(gradC, t), k.arg(11), at);
       });
     });
-    eachColumn([&](Value c) { writeDecay(plane(gradDecay, c)); });
+    eachStrip([&](Value c) { writeRates(strip(gradRate, c)); });
   }
 
 private:
-  /// Rows of plane `i` of a cube.
-  Value plane(Value cube, Value i) {
-    int64_t rows = cast<BufType>(cube.getType()).getShape()[1];
-    return k.view(cube, {i, zero, zero}, {rows, s.lanes}, ArrayRef<int64_t>{0});
+  /// Scratch [states, wide, lanes] of strip `c`.
+  Value strip(Value scratch, Value c) {
+    return k.view(scratch, {c, zero, zero, zero},
+                  {s.paddedStates(), s.wide, s.lanes}, ArrayRef<int64_t>{0});
+  }
+  /// Scratch [states, lanes] of item `t`.
+  Value plane(Value scratch, Value t) {
+    return k.view(scratch, {t, zero, zero}, {s.paddedStates(), s.lanes},
+                  ArrayRef<int64_t>{0});
   }
 
-  void column(Value c) {
-    tiles.copyIn(k.arg(0), b, t0, count, d0, x);
-    tiles.copyIn(k.arg(1), b, t0, count, d0, dt);
-    tiles.copyIn(k.arg(6), b, t0, count, d0, dy);
-    tiles.clear(gradX, count);
-    tiles.clear(gradDt, count);
+  /// Strip `c` through the chunk.
+  void walk(Value c) {
+    Value steps =
+        tiles.copySteps(k.arg(1), k.arg(0), {b, t0}, count, d0, dt, dtx, x);
+    tiles.copyIn(k.arg(6), {b, t0}, count, d0, dy);
+    tiles.clear(sumB, count);
+    tiles.clear(sumRate, count);
+    Value mine = strip(rates, c);
+    Value calm =
+        tiles.isCalm(steps, tiles.largest(mine, k.index(s.paddedStates())));
     k.loop(0, s.states, s.block, [&](Value n0) {
-      Value rate = k.load(states, decay, {c, n0, zero});
-      again(rate, n0);
+      Value rate = k.load(states, mine, tiles.at(n0));
+      tiles.decays(rate, dt, count, calm, factor);
+      again(n0);
       back(rate, c, n0);
     });
-    tiles.copyOut(gradX, k.arg(7), b, t0, count, d0);
-    tiles.copyOut(gradDt, k.arg(8), b, t0, count, d0);
+    // dx = dt sum of gh B, and ddt the sum of gh (B x + A a h).
+    k.loop(zero, count, 1, [&](Value t) {
+      Values made = k.map(
+          {k.load(row, dt, tiles.at(t)), k.load(row, x, tiles.at(t)),
+           k.load(row, sumB, tiles.at(t)), k.load(row, sumRate, tiles.at(t))},
+          {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
+            return Values{
+                s.mul(v[0], v[2]),
+                s.add(s.mul(v[1], v[2]), s.mul(v[3], s.constant(1 / kLog2E)))};
+          });
+      k.store(made[0], sumB, tiles.at(t));
+      k.store(made[1], sumRate, tiles.at(t));
+    });
+    tiles.copyOut(sumB, k.arg(7), {b, t0}, count, d0);
+    tiles.copyOut(sumRate, k.arg(8), {b, t0}, count, d0);
   }
 
-  /// Forward through the chunk: a and a h of each item.
-  void again(Value rate, Value n0) {
-    Values bounds = tiles.columnBounds(d0);
-    if (!bounds.empty())
-      bounds.insert(bounds.begin(), k.index(s.block));
+  Value item(Value scratch, Value t) {
+    return k.load(states, scratch, {t, zero, zero, zero});
+  }
+
+  /// Forward through the chunk: the state before each item, and behind it all.
+  void again(Value n0) {
     Value saved = k.view(k.arg(5), {b, chunk, zero, zero},
                          {s.states, s.channels}, ArrayRef<int64_t>{0, 1});
-    k.loop(
-        zero, count, 1, {k.load(states, saved, {n0, d0}, bounds)},
-        [&](Value t, ValueRange carried) {
-          Values made = k.map(
-              {carried[0], rate, every(dt, t), every(x, t), number(3, t, n0)},
-              {k.f32(), k.f32(), k.f32()}, [&](ScalarBuilder &s, ValueRange v) {
-                Value a = exp2(s, s.mul(v[2], v[1]), k.target),
-                      ah = s.mul(a, v[0]);
-                Value h = s.add(ah, s.mul(s.mul(v[2], v[3]), v[4]));
-                return Values{a, ah, h};
-              });
-          k.store(made[0], factor, {t, zero, zero});
-          k.store(made[1], decayed, {t, zero, zero});
-          return Values{made[2]};
-        });
+    Value start = k.view(held, {zero, zero, zero, zero},
+                         {s.block, s.wide, s.lanes}, ArrayRef<int64_t>{0});
+    tiles.copyIn(saved, {n0}, k.index(s.block), d0, start);
+    k.loop(zero, count, 1, {item(held, zero)},
+           [&](Value t, ValueRange carried) {
+             Value next = k.map(
+                 {carried[0], item(factor, t), every(dtx, t), number(3, t, n0)},
+                 k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+                   return s.add(s.mul(v[1], v[0]), s.mul(v[2], v[3]));
+                 });
+             k.store(next, held, {k.add(t, 1), zero, zero, zero});
+             return Values{next};
+           });
   }
 
   /// Back through the chunk. `rate` is A log2(e).
   void back(Value rate, Value c, Value n0) {
-    Value plain = k.map({rate}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
-      return s.mul(v[0], s.constant(1 / kLog2E));
-    });
-    Values start{k.load(states, gradState, {c, n0, zero}),
-                 k.load(states, gradDecay, {c, n0, zero})};
+    Value grads = strip(gradState, c), rateGrads = strip(gradRate, c);
+    Values start{k.load(states, grads, tiles.at(n0)),
+                 k.load(states, rateGrads, tiles.at(n0))};
     Values end =
         k.loop(zero, count, 1, start, [&](Value done, ValueRange carried) {
           Value t = k.sub(k.sub(count, 1), done);
-          Values made =
-              k.map({carried[0], carried[1], plain,
-                     k.load(states, factor, {t, zero, zero}),
-                     k.load(states, decayed, {t, zero, zero}), every(dt, t),
-                     every(x, t), every(dy, t), number(3, t, n0),
-                     number(4, t, n0), k.load(states, gradB, {t, n0, zero}),
-                     k.load(states, gradC, {t, n0, zero})},
-                    SmallVector<Type>(6, k.f32()),
-                    [](ScalarBuilder &s, ValueRange v) {
-                      Value a = v[3], ah = v[4], dt = v[5], x = v[6], dy = v[7],
-                            b = v[8], c = v[9];
-                      Value gh = s.add(s.mul(dy, c), v[0]),
-                            moved = s.mul(gh, ah);
-                      Value dtx = s.mul(dt, x), h = s.add(s.mul(dtx, b), ah);
-                      return Values{s.mul(gh, a),
-                                    s.add(s.mul(moved, dt), v[1]),
-                                    s.mul(moved, v[2]),
-                                    s.mul(gh, b),
-                                    s.add(s.mul(gh, dtx), v[10]),
-                                    s.add(s.mul(dy, h), v[11])};
-                    });
-          k.store(made[4], gradB, {t, n0, zero});
-          k.store(made[5], gradC, {t, n0, zero});
-          Values sums = k.map(
-              {k.reduce(Combiner::Add, made[2], 0),
-               k.reduce(Combiner::Add, made[3], 0), k.load(row, dt, {t, zero}),
-               k.load(row, x, {t, zero}), k.load(row, gradDt, {t, zero}),
-               k.load(row, gradX, {t, zero})},
-              {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
-                return Values{s.add(s.add(s.mul(v[3], v[1]), v[0]), v[4]),
-                              s.add(s.mul(v[2], v[1]), v[5])};
+          Values made = k.map(
+              {carried[0], carried[1], rate, item(factor, t), item(held, t),
+               item(held, k.add(t, 1)), every(dt, t), every(dtx, t),
+               every(dy, t), number(3, t, n0), number(4, t, n0)},
+              SmallVector<Type>(6, k.f32()),
+              [](ScalarBuilder &s, ValueRange v) {
+                Value rate = v[2], a = v[3], before = v[4], after = v[5],
+                      dt = v[6], dtx = v[7], dy = v[8], b = v[9], c = v[10];
+                Value gh = s.add(s.mul(dy, c), v[0]), back = s.mul(gh, a),
+                      moved = s.mul(back, before);
+                return Values{back,
+                              s.add(s.mul(moved, dt), v[1]),
+                              s.mul(moved, rate),
+                              s.mul(gh, b),
+                              s.mul(gh, dtx),
+                              s.mul(dy, after)};
               });
-          k.store(sums[0], gradDt, {t, zero});
-          k.store(sums[1], gradX, {t, zero});
+          add(sumRate, row, tiles.at(t), k.reduce(Combiner::Add, made[2], 0));
+          add(sumB, row, tiles.at(t), k.reduce(Combiner::Add, made[3], 0));
+          add(gradB, blockSums, {t, n0, zero},
+              k.reduce(Combiner::Add, made[4], 1));
+          add(gradC, blockSums, {t, n0, zero},
+              k.reduce(Combiner::Add, made[5], 1));
           return Values{made[0], made[1]};
         });
-    k.store(end[0], gradState, {c, n0, zero});
-    k.store(end[1], gradDecay, {c, n0, zero});
+    k.store(end[0], grads, tiles.at(n0));
+    k.store(end[1], rateGrads, tiles.at(n0));
+  }
+  void add(Value scratch, RegType type, ValueRange at, Value more) {
+    k.store(
+        k.map({k.load(type, scratch, at), more}, k.f32(),
+              [](ScalarBuilder &s, ValueRange v) { return s.add(v[0], v[1]); }),
+        scratch, at);
   }
 
-  /// Scratch [padded N, lanes] to rows d0.. of dA [B, D, N].
-  void writeDecay(Value from) {
+  /// Scratch [padded N, wide, lanes] to rows d0.. of dA [B, D, N].
+  void writeRates(Value from) {
     RegType square = k.rows({s.lanes, s.lanes}, k.f32());
     Value to = k.view(k.arg(9), {b, zero, zero}, {s.channels, s.states},
                       ArrayRef<int64_t>{0});
-    k.loop(0, s.paddedStates(), s.lanes, [&](Value n) {
-      Values bounds;
-      if (s.channels % s.lanes || s.states % s.lanes)
-        bounds = {k.sub(k.index(s.channels), d0), k.sub(k.index(s.states), n)};
-      k.store(k.transpose(k.load(square, from, {n, zero}), square), to, {d0, n},
-              bounds);
+    tiles.eachColumn(d0, from, [&](Value d, Value part, Values) {
+      k.loop(0, s.paddedStates(), s.lanes, [&](Value n) {
+        Values bounds;
+        if (s.channels % s.lanes || s.states % s.lanes)
+          bounds = {k.sub(k.index(s.channels), d), k.sub(k.index(s.states), n)};
+        k.store(k.transpose(k.load(square, part, {n, zero}), square), to,
+                {d, n}, bounds);
+      });
     });
   }
 
   Value every(Value scratch, Value t) {
-    return tiles.everyState(k.load(row, scratch, {t, zero}));
+    return tiles.everyState(k.load(row, scratch, tiles.at(t)));
   }
   Value number(unsigned operand, Value t, Value n0) {
     return tiles.everyChannel(k.arg(operand), b, k.add(t0, t), n0);
@@ -202,23 +219,22 @@ private:
   const ScanSizes &s;
   int64_t perGroup;
   ScanTiles tiles;
-  RegType row, states;
+  RegType row, states, blockSums;
   Value zero;
   Value b, group, d0, chunk, t0, count; // where we are
-  Value decay, gradState, gradDecay;    // [columns, N, lanes]
+  Value rates, gradState, gradRate;     // [strips, N, wide, lanes]
   Value gradB, gradC;                   // [items, N, lanes]
-  Value factor, decayed;                // [items, block, lanes]
-  Value x, dt, dy, gradX, gradDt;       // [items, lanes]
+  Value factor, held;                   // [items, block, wide, lanes]
+  Value dt, x, dtx, dy, sumB, sumRate;  // [items, wide, lanes]
 };
 } // namespace
 
 LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
                                         bb::SelectiveScanGradOp op) {
   ScanSizes s =
-      scanSizes(context.target, op.getX(), op.getA(), *op.getSave().constant(),
-                context.target.registers / 4);
-  int64_t perGroup = columnsPerGroup(s),
-          groups = llvm::divideCeil(s.columns(), perGroup);
+      scanSizes(context.target, op.getX(), op.getA(), *op.getSave().constant());
+  int64_t perGroup = stripsPerGroup(s),
+          groups = llvm::divideCeil(s.strips(), perGroup);
   Values operands(op->getOperands());
   MLIRContext *ctx = op.getContext();
   auto type = [](Value v) { return cast<bb::GraphTensorType>(v.getType()); };

@@ -24,4 +24,11 @@ std::vector<Elements> evaluate(AttentionOp op,
 std::vector<Elements> evaluate(AttentionGradOp op,
                                const std::vector<Elements> &operands);
 
+/// y, and the states before each chunk or behind all.
+std::vector<Elements> evaluate(SelectiveScanOp op,
+                               const std::vector<Elements> &operands);
+/// dx, ddt, da, db, dc; the operand of states is not looked at.
+std::vector<Elements> evaluate(SelectiveScanGradOp op,
+                               const std::vector<Elements> &operands);
+
 } // namespace bitbyte::bb

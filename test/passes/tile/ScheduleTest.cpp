@@ -151,6 +151,10 @@ int64_t check(const std::string &text, double tolerance = 2e-5,
           results = bb::evaluate(attention, operands);
         else if (auto grad = dyn_cast<bb::AttentionGradOp>(op))
           results = bb::evaluate(grad, operands);
+        else if (auto scan = dyn_cast<bb::SelectiveScanOp>(op))
+          results = bb::evaluate(scan, operands);
+        else if (auto grad = dyn_cast<bb::SelectiveScanGradOp>(op))
+          results = bb::evaluate(grad, operands);
         else
           ADD_FAILURE() << "no reference for "
                         << op->getName().getStringRef().str();
@@ -420,6 +424,30 @@ TEST(Schedules, AttentionOverARing) {
             ", 2, 16], %at: i32[]) -> "
             "f32[1, 2, 4, 16] { %y = attention %q, %k, %v" +
             form + " at %at\n return %y }");
+}
+
+// Two columns at once, an odd number of them with a part of one; a last chunk
+// cut short. Steps of `reach` e take exponents beyond those of f32, and rates
+// of both signs grow as well as decay.
+TEST(Schedules, SelectiveScan) {
+  for (auto [t, d, n, reach] : {std::tuple(1, 8, 4, 0.1),
+                                {37, 16, 16, 0.1},
+                                {40, 35, 6, 0.1},
+                                {37, 16, 16, 300.0}}) {
+    std::string x = "f32[2, " + number(t) + ", " + number(d) + "]",
+                a = "f32[" + number(d) + ", " + number(n) + "]",
+                b = "f32[2, " + number(t) + ", " + number(n) + "]";
+    std::string rate = reach > 1 ? "%a1 = exp %a0\n %a = neg %a1\n"
+                                 : "%a = scale %a0 by 1.0\n";
+    check("program @p(%x: " + x + ", %dt0: " + x + ", %a0: " + a +
+          ", %b: " + b + ", %c: " + b + ", %dy: " + x + ") -> " + x + ", " + x +
+          ", " + x + ", " + a + ", " + b + ", " + b +
+          " { %dt1 = exp %dt0\n %dt = scale %dt1 by " + std::to_string(reach) +
+          "\n " + rate +
+          " %y, %s = selective_scan %x, %dt, %a, %b, %c save 32\n"
+          " %dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, %b, "
+          "%c, %s, %dy save 32\n return %y, %dx, %ddt, %da, %db, %dc }");
+  }
 }
 
 } // namespace
