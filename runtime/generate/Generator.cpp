@@ -93,7 +93,8 @@ private:
   std::vector<float> values;
 };
 
-/// Caches in the engine: a byte costs one step.
+/// Caches in the engine: a byte costs one step. Programs that take no
+/// `position` are the same at each, so that their caches never fill.
 class CachedModel : public ByteModel {
 public:
   static Result<std::unique_ptr<ByteModel>> create(Engine &engine) {
@@ -113,7 +114,10 @@ public:
       return fail(ErrorKind::BadInput, "{}: 'after.1' takes {} bytes, not one",
                   engine.artifact().path, model->step->input("byte")->shape[1]);
     model->values.resize(model->step->output("logits")->shape[1]);
-    BB_ASSIGN(model->context, contextOf(engine.artifact()));
+    if (model->step->input("position") ||
+        (model->prefill && model->prefill->input("position"))) {
+      BB_ASSIGN(model->context, contextOf(engine.artifact()));
+    }
     BB_TRY(engine.zeroStates(StateKind::cache));
     return model;
   }
@@ -141,15 +145,16 @@ private:
                  *position = program.input("position"),
                  *logits = program.output("logits");
     bool fits = byte && byte->dtype == DType::u8 && byte->shape.size() == 2 &&
-                byte->shape[0] == 1 && position &&
-                position->dtype == DType::i32 && position->shape.empty() &&
+                byte->shape[0] == 1 &&
+                (!position ||
+                 (position->dtype == DType::i32 && position->shape.empty())) &&
                 logits && logits->dtype == DType::f32 &&
                 logits->shape.size() == 2 && logits->shape[0] == 1;
     if (fits)
       return {};
     return fail(ErrorKind::BadInput,
-                "{}: program '{}' is not (position i32 [], byte u8 [1, rows]) "
-                "to logits f32 [1, vocab]",
+                "{}: program '{}' is not (position i32 [] or nothing, byte u8 "
+                "[1, rows]) to logits f32 [1, vocab]",
                 engine.artifact().path, program.name);
   }
 
@@ -158,14 +163,16 @@ private:
     InputBytes inputs[] = {{"position", std::as_bytes(std::span(&position, 1))},
                            {"byte", std::as_bytes(bytes)}};
     OutputBytes output{"logits", std::as_writable_bytes(std::span(values))};
-    BB_TRY(engine.run(program, inputs, {&output, 1}));
+    bool isPlaced = program.input("position");
+    BB_TRY(engine.run(program, std::span(inputs).subspan(isPlaced ? 0 : 1),
+                      {&output, 1}));
     fed += bytes.size();
     return {};
   }
 
   Engine &engine;
   const Program *step = nullptr, *prefill = nullptr;
-  uint64_t chunk = 1, context = 0, fed = 0;
+  uint64_t chunk = 1, context = std::numeric_limits<uint64_t>::max(), fed = 0;
   std::vector<float> values;
 };
 

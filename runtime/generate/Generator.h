@@ -15,12 +15,13 @@ namespace bitbyte {
 class ByteModel {
 public:
   /// With `cache`: prompts through `prefill`, single bytes through `after.1`.
-  /// Without: all bytes so far through `logits` (that with the fewest rows), the
-  /// rest of it zero. BadInput if the artifact lacks these programs.
+  /// Without: all bytes so far through `logits` (that with the fewest rows),
+  /// the rest of it zero. BadInput if the artifact lacks these programs.
   static Result<std::unique_ptr<ByteModel>> create(Engine &engine, bool cache);
   virtual ~ByteModel() = default;
 
-  /// How many bytes it can be fed.
+  /// How many bytes it can be fed: the context, or with a cache no end of them
+  /// if the model never asks for its position.
   virtual uint64_t capacity() const = 0;
   /// How many it was fed.
   virtual uint64_t position() const = 0;

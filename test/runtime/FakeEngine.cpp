@@ -128,9 +128,10 @@ std::shared_ptr<const Artifact> fakeArtifact(const FakeOptions &options) {
       "update", "update", numbers,
       {tensor("grad_norm", DType::f32, {}), tensor("ok", DType::i1, {})}));
   auto generating = [&](std::string name, uint64_t rows) {
-    variant.programs.push_back(program(name, name,
-                                       {tensor("position", DType::i32, {}),
-                                        tensor("byte", DType::u8, {1, rows})},
+    std::vector<Tensor> inputs{tensor("byte", DType::u8, {1, rows})};
+    if (options.positions)
+      inputs.insert(inputs.begin(), tensor("position", DType::i32, {}));
+    variant.programs.push_back(program(name, name, std::move(inputs),
                                        {tensor("logits", DType::f32, {1, n})}));
   };
   generating("prefill", options.chunk);
@@ -227,10 +228,14 @@ Result<void> FakeEngine::run(const Program &program,
     return {};
   }
   if (program.base == "prefill" || program.base == "after.1") {
-    auto position = number<int32_t>(inputs, "position");
     auto bytes = bytesOf(inputs, "byte");
+    int64_t position = seen;
+    if (program.input("position"))
+      position = number<int32_t>(inputs, "position");
+    seen = position + int64_t(bytes.size());
+    cache.resize(std::max(cache.size(), size_t(seen)));
     std::copy(bytes.begin(), bytes.end(), cache.begin() + position);
-    int last = position + int(bytes.size()) - 1;
+    int64_t last = seen - 1;
     std::vector<float> out(vocab);
     logits(cache[last], last ? cache[last - 1] : -1, out.data());
     give(outputs, "logits", out.data());
@@ -296,7 +301,7 @@ Result<void> FakeEngine::writeState(std::string_view name,
 
 Result<void> FakeEngine::zeroStates(StateKind kind) {
   if (kind == StateKind::cache)
-    std::fill(cache.begin(), cache.end(), uint8_t(0));
+    std::fill(cache.begin(), cache.end(), uint8_t(0)), seen = 0;
   for (const State &state : held->states)
     if (state.kind == kind) {
       auto bytes = stateBytes(state.name);

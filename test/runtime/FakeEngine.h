@@ -20,6 +20,7 @@ namespace bitbyte::test {
 
 struct FakeOptions {
   uint64_t vocab = 16, context = 24, chunk = 4;
+  bool positions = true;   ///< Whether the step programs take them.
   uint64_t logitsRows = 1; ///< B of the program `logits`.
   /// [B, T] of micro and score; the first is the one without a suffix.
   std::vector<std::pair<uint64_t, uint64_t>> shapes = {{2, 8}};
@@ -73,6 +74,7 @@ private:
   std::shared_ptr<const Artifact> held;
   uint64_t vocab;
   std::vector<uint8_t> cache; ///< Bytes by position.
+  int64_t seen = 0;           ///< How many of them there are.
 };
 
 } // namespace bitbyte::test

@@ -99,6 +99,26 @@ TEST_F(Generation, StopsWhenTheContextIsFull) {
   }
 }
 
+TEST_F(Generation, GoesOnForEverWhereNoProgramAsksForItsPosition) {
+  FakeEngine endless({.positions = false});
+  endless.table = engine.table;
+  std::string text;
+  auto end = generate(endless, prompt(30), {.bytes = 100}, [&](uint8_t byte) {
+    text += static_cast<char>(byte);
+    return true;
+  });
+  ASSERT_TRUE(end) << end.error().message;
+  EXPECT_EQ(*end, GenerateEnd::finished);
+  EXPECT_EQ(text.size(), 100u);
+  // As far as the other one goes, it says the same.
+  text.clear();
+  ASSERT_TRUE(generate(endless, prompt(20), {.bytes = 5}, [&](uint8_t byte) {
+    text += static_cast<char>(byte);
+    return true;
+  }));
+  EXPECT_EQ(text, run(prompt(20), {.bytes = 5}).text);
+}
+
 TEST_F(Generation, RefusesAPromptThatDoesNotFit) {
   auto result = generate(engine, prompt(25), {}, [](uint8_t) { return true; });
   ASSERT_FALSE(result);
