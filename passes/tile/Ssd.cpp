@@ -20,25 +20,32 @@ LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op) {
   Values operands{op.getX(), op.getDt(), op.getA(), op.getB(), op.getC()};
   if (op.getFrom())
     operands.push_back(op.getFrom());
+  Value shared = sharedScores(context, op, s, op.getB(), op.getC());
+  unsigned sharedAt = operands.size();
+  if (shared)
+    operands.push_back(shared);
   int64_t bytes = 0;
   SmallVector<BufType> in = denseBuffers(operands, bytes),
                        out = denseBuffers(op->getResults(), bytes);
   auto made = context.kernel(op.getLoc(), "ssd", in, out, s.batch * s.heads);
   KernelBuilder &k = *made;
   int64_t q = s.chunk, p = s.width, n = s.states;
-  k.setCost(2 * s.batch * s.heads * s.length * (q * (n + p) + 2 * n * p),
+  k.setCost(s.batch * s.heads * s.length *
+                (q * ((shared ? 0 : n) + p) + 4 * n * p),
             bytes);
   SsdTiles tiles(k, s);
   Value x = tiles.allocPanels(q, p), late = tiles.allocPanels(q, p),
-        state = tiles.allocPanels(n, p), across = tiles.allocPanels(n, q);
-  Value bRows = tiles.allocRows(q, n), cRows = tiles.allocRows(q, n),
-        early = tiles.allocRows(q, n), scores = tiles.allocRows(q, q),
-        factors = tiles.allocVector();
+        state = tiles.allocPanels(n, p);
+  Value bRows = tiles.allocRows(q, n), early = tiles.allocRows(q, n),
+        scores = tiles.allocRows(q, q), factors = tiles.allocVector();
+  Value cRows = shared ? Value() : tiles.allocRows(q, n),
+        across = shared ? Value() : tiles.allocPanels(n, q);
   Value zero = k.index(0);
   auto keep = [&](Value state, ValueRange at) {
     tiles.storeState(state, k.arg(in.size() + 1), at);
   };
   auto zeroTile = [&](Value, Value) { return k.full(tiles.tile, 0.0); };
+  tiles.clearRows(scores); // above the diagonal it stays 0
   if (op.getFrom())
     tiles.loadState(k.arg(5), {tiles.b, tiles.h}, state);
   else
@@ -56,18 +63,22 @@ LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op) {
     tiles.loadRows(k.arg(0), tiles.h, p, tiles.dt, {}, x);
     tiles.loadRows(k.arg(0), tiles.h, p, factors, {}, late);
     tiles.loadRows(k.arg(3), tiles.group, n, {}, bRows, {});
-    tiles.loadRows(k.arg(4), tiles.group, n, {}, cRows, {});
     tiles.loadRows(k.arg(4), tiles.group, n, tiles.fromStart, early, {});
-    tiles.across(bRows, q, n, across);
-    tiles.product(q, q, n, cRows, false, across, zeroTile,
-                  [&](Value r, Value panel, Value sum) {
-                    k.store(tiles.decayed(sum, r, panel), scores,
-                            {r, tiles.column(panel)});
-                  });
+    auto keepScores = [&](Value r, Value panel, Value sum) {
+      k.store(tiles.decayed(sum, r, panel), scores, {r, tiles.column(panel)});
+    };
+    if (shared) {
+      tiles.eachScore(k.arg(sharedAt), keepScores);
+    } else {
+      tiles.loadRows(k.arg(4), tiles.group, n, {}, cRows, {});
+      tiles.across(bRows, q, n, across);
+      tiles.product(q, q, n, cRows, false, across, Causal::result, zeroTile,
+                    keepScores);
+    }
     Value y = k.view(k.arg(in.size()), {tiles.b, zero, tiles.h, zero},
                      {s.length, p}, ArrayRef<int64_t>{0, 2});
     tiles.product(
-        q, p, q, scores, false, x,
+        q, p, q, scores, false, x, Causal::left,
         [&](Value r, Value panel) {
           return k.mma(
               k.view(early, {r, zero}, {s.rows, n}, ArrayRef<int64_t>{}),
@@ -81,7 +92,7 @@ LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op) {
               {k.sub(tiles.count, r), k.sub(k.index(p), tiles.column(panel))});
         });
     tiles.product(
-        n, p, q, bRows, true, late,
+        n, p, q, bRows, true, late, Causal::no,
         [&](Value r, Value panel) {
           return tiles.scaledBy(tiles.panelTile(state, r, panel), tiles.whole);
         },

@@ -22,8 +22,10 @@ namespace bitbyte::tile {
 namespace {
 class GradientKernel {
 public:
-  GradientKernel(KernelBuilder &k, const SsdSizes &s)
-      : k(k), s(s), tiles(k, s), zero(k.index(0)) {
+  /// `shared`: argument 7 holds the shared scores.
+  GradientKernel(KernelBuilder &k, const SsdSizes &s, bool shared)
+      : k(k), s(s), shared(shared), results(shared ? 8 : 7), tiles(k, s),
+        zero(k.index(0)) {
     int64_t q = s.chunk, p = s.width, n = s.states;
     xRows = tiles.allocRows(q, p), dyRows = tiles.allocRows(q, p);
     bRows = tiles.allocRows(q, n), cRows = tiles.allocRows(q, n);
@@ -31,7 +33,9 @@ public:
     products = tiles.allocRows(q, q), weights = tiles.allocRows(q, q);
     dyPanels = tiles.allocPanels(q, p);
     bPanels = tiles.allocPanels(q, n), cPanels = tiles.allocPanels(q, n);
-    xAcross = tiles.allocPanels(p, q), bAcross = tiles.allocPanels(n, q);
+    xAcross = tiles.allocPanels(p, q);
+    if (!shared)
+      bAcross = tiles.allocPanels(n, q);
     state = tiles.allocPanels(n, p), gradState = tiles.allocPanels(n, p);
     stateAcross = tiles.allocPanels(p, n), gradAcross = tiles.allocPanels(p, n);
     gradSum = tiles.allocVector(), gradStep = tiles.allocVector();
@@ -40,6 +44,8 @@ public:
 
   void run() {
     tiles.clear(gradState);
+    tiles.clearRows(products); // above the diagonal they stay 0
+    tiles.clearRows(weights);
     ScalarBuilder scalars(k.builder, k.loc);
     Value none = scalars.constant(0);
     Value gradDecay =
@@ -47,7 +53,7 @@ public:
           chunk = k.sub(k.index(s.chunks() - 1), done);
           return Values{oneChunk(carried[0])};
         })[0];
-    k.storeScalar(gradDecay, k.arg(9), {tiles.b, tiles.h});
+    k.storeScalar(gradDecay, k.arg(results + 2), {tiles.b, tiles.h});
   }
 
 private:
@@ -60,21 +66,25 @@ private:
     tiles.loadRows(k.arg(4), tiles.group, n, {}, cRows, cPanels);
     tiles.loadRows(k.arg(4), tiles.group, n, tiles.fromStart, early, {});
     tiles.across(xRows, q, p, xAcross);
-    tiles.across(bRows, q, n, bAcross);
     Value end = behind();
     tiles.loadState(k.arg(5), {tiles.b, chunk, tiles.h}, state);
     tiles.transposePanels(state, n, p, stateAcross);
     tiles.transposePanels(gradState, n, p, gradAcross);
     auto zeroTile = [&](Value, Value) { return k.full(tiles.tile, 0.0); };
-    auto decayedInto = [&](Value left, int64_t depth, Value right, Value to) {
-      tiles.product(q, q, depth, left, false, right, zeroTile,
-                    [&](Value r, Value panel, Value sum) {
-                      k.store(tiles.decayed(sum, r, panel), to,
-                              {r, tiles.column(panel)});
-                    });
+    auto decayedInto = [&](Value to) {
+      return [this, to](Value r, Value panel, Value sum) {
+        k.store(tiles.decayed(sum, r, panel), to, {r, tiles.column(panel)});
+      };
     };
-    decayedInto(cRows, n, bAcross, products);
-    decayedInto(dyRows, p, xAcross, weights);
+    if (shared) {
+      tiles.eachScore(k.arg(7), decayedInto(products));
+    } else {
+      tiles.across(bRows, q, n, bAcross);
+      tiles.product(q, q, n, cRows, false, bAcross, Causal::result, zeroTile,
+                    decayedInto(products));
+    }
+    tiles.product(q, q, p, dyRows, false, xAcross, Causal::result, zeroTile,
+                  decayedInto(weights));
 
     // What the state contributes, times a number per row, plus the chunk's own.
     auto sum = [&](int64_t width, Value inside, bool transposed, Value right,
@@ -82,6 +92,7 @@ private:
                    Value factors, Value to) {
       tiles.product(
           q, width, q, inside, transposed, right,
+          transposed ? Causal::across : Causal::left,
           [&](Value r, Value panel) {
             Value far = k.mma(k.view(outside, {r, zero}, {s.rows, depth},
                                      ArrayRef<int64_t>{}),
@@ -96,14 +107,14 @@ private:
     };
     sum(n, weights, false, bPanels, dyRows, p, stateAcross, tiles.fromStart,
         rows);
-    give(rows, k.arg(11), cRows, /*add=*/true);
+    give(rows, k.arg(results + 4), cRows, /*add=*/true);
     sum(n, weights, true, cPanels, xRows, p, gradAcross, tiles.toEnd, rows);
-    give(rows, k.arg(10), bRows, /*add=*/false);
+    give(rows, k.arg(results + 3), bRows, /*add=*/false);
     sum(p, products, true, dyPanels, bRows, n, gradState, tiles.toEnd, rows);
     giveInputs(rows);
     Value decay = steps(end, gradDecay);
     tiles.product(
-        n, p, q, early, true, dyPanels,
+        n, p, q, early, true, dyPanels, Causal::no,
         [&](Value r, Value panel) {
           return tiles.scaledBy(tiles.panelTile(gradState, r, panel),
                                 tiles.whole);
@@ -174,7 +185,7 @@ private:
   /// dx = dt dX, and the part of ddt that is X's: sum of dX x. The rows of X
   /// are dt x; at a step of 0, x is read again.
   void giveInputs(Value from) {
-    Value to = k.view(k.arg(7), {tiles.b, zero, tiles.h, zero},
+    Value to = k.view(k.arg(results), {tiles.b, zero, tiles.h, zero},
                       {s.length, s.width}, ArrayRef<int64_t>{0, 2});
     tiles.loadRows(k.arg(0), tiles.h, s.width, {}, xRows, {});
     k.loop(zero, tiles.count, 1, [&](Value t) {
@@ -205,7 +216,7 @@ private:
                     Value suffix = scalars.add(carried[0], own);
                     Value ddt = scalars.add(scalars.mul(suffix, a), step);
                     Value da = scalars.add(scalars.mul(suffix, dt), carried[1]);
-                    k.storeScalar(ddt, k.arg(8),
+                    k.storeScalar(ddt, k.arg(results + 1),
                                   {tiles.b, k.add(tiles.t0, t), tiles.h});
                     return Values{suffix, da};
                   })[1];
@@ -213,6 +224,8 @@ private:
 
   KernelBuilder &k;
   const SsdSizes &s;
+  bool shared;
+  unsigned results; ///< the first result's argument
   SsdTiles tiles;
   Value zero, chunk;
   Value xRows, dyRows, bRows, cRows, early, products, weights, rows;
@@ -228,6 +241,9 @@ LogicalResult scheduleSsdGrad(ScheduleContext &context, bb::SsdGradOp op) {
   MLIRContext *ctx = op.getContext();
   auto type = [](Value v) { return cast<bb::GraphTensorType>(v.getType()); };
   Values operands(op->getOperands());
+  Value shared = sharedScores(context, op, s, op.getB(), op.getC());
+  if (shared)
+    operands.push_back(shared);
   // Parts of dA, one per sequence, and of dB and dC, one per head of a group.
   auto decayParts = temporary(ctx, {s.batch, s.heads});
   auto rowParts = temporary(
@@ -244,10 +260,10 @@ LogicalResult scheduleSsdGrad(ScheduleContext &context, bb::SsdGradOp op) {
   auto made =
       context.kernel(op.getLoc(), "ssd_grad", in, out, s.batch * s.heads);
   int64_t q = s.chunk, p = s.width, n = s.states;
-  made->setCost(2 * s.batch * s.heads * s.length *
-                    (3 * q * n + 2 * q * p + 4 * n * p),
+  made->setCost(s.batch * s.heads * s.length *
+                    (q * ((shared ? 2 : 3) * n + 2 * p) + 8 * n * p),
                 bytes);
-  GradientKernel(*made, s).run();
+  GradientKernel(*made, s, bool(shared)).run();
   Values parts = context.dispatch(op, *made, operands, results);
   op.getDx().replaceAllUsesWith(parts[0]);
   op.getDdt().replaceAllUsesWith(parts[1]);

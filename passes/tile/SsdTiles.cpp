@@ -23,12 +23,14 @@ SsdSizes ssdSizes(const KernelTarget &target, Value x, Value b,
   return s;
 }
 
-SsdTiles::SsdTiles(KernelBuilder &k, const SsdSizes &sizes)
+SsdTiles::SsdTiles(KernelBuilder &k, const SsdSizes &sizes, Value b, Value h)
     : k(k), s(sizes), tile(k.rows({sizes.rows, sizes.columns}, k.f32())),
-      row(k.row(sizes.columns, k.f32())), zero(k.index(0)) {
-  b = k.div(k.program(), s.heads);
-  h = k.rem(k.program(), s.heads);
-  group = k.div(h, s.headsPerGroup());
+      row(k.row(sizes.columns, k.f32())), zero(k.index(0)), b(b), h(h),
+      group(k.div(h, s.headsPerGroup())) {}
+
+SsdTiles::SsdTiles(KernelBuilder &k, const SsdSizes &sizes)
+    : SsdTiles(k, sizes, k.div(k.program(), sizes.heads),
+               k.rem(k.program(), sizes.heads)) {
   dt = allocVector();
   sums = allocVector();
   fromStart = allocVector();
@@ -50,9 +52,13 @@ void SsdTiles::eachRow(function_ref<void(Value, bool)> body) {
          [&](Value t) { body(t, false); });
 }
 
-void SsdTiles::enter(Value start, Value steps, Value decay) {
+void SsdTiles::enter(Value start) {
   t0 = start;
   count = k.min(k.sub(k.index(s.length), t0), k.index(s.chunk));
+}
+
+void SsdTiles::enter(Value start, Value steps, Value decay) {
+  enter(start);
   Value a = k.loadScalar(k.f32(), decay, {h});
   ScalarBuilder zeros(k.builder, k.loc);
   Value none = zeros.constant(0);
@@ -168,21 +174,101 @@ void SsdTiles::clear(Value scratch) {
   });
 }
 
+void SsdTiles::clearRows(Value scratch) {
+  ArrayRef<int64_t> shape = cast<BufType>(scratch.getType()).getShape();
+  k.loop(0, shape[0], 1, [&](Value r) {
+    k.loop(0, shape[1], s.columns,
+           [&](Value c) { k.store(k.full(row, 0.0), scratch, {r, c}); });
+  });
+}
+
+void SsdTiles::eachScore(Value scores,
+                         function_ref<void(Value, Value, Value)> use) {
+  int64_t padded = s.padded(s.chunk);
+  Value mine = k.view(scores, {b, k.div(t0, s.chunk), group, zero, zero},
+                      {padded, padded}, ArrayRef<int64_t>{0, 1, 2});
+  k.loop(0, llvm::alignTo(s.chunk, s.rows), s.rows, [&](Value r) {
+    Value behind = k.add(k.div(k.add(r, s.rows - 1), s.columns), 1);
+    k.loop(zero, k.min(k.index(llvm::divideCeil(s.chunk, s.columns)), behind),
+           1, [&](Value panel) {
+             use(r, panel, k.load(tile, mine, {r, column(panel)}));
+           });
+  });
+}
+
 void SsdTiles::product(int64_t m, int64_t c, int64_t depth, Value a,
-                       bool transposed, Value right,
+                       bool transposed, Value right, Causal causal,
                        function_ref<Value(Value, Value)> init,
                        function_ref<void(Value, Value, Value)> use) {
+  auto multiply = [&](Value r, Value panel, Value from, int64_t depth,
+                      Value sum) {
+    Value left =
+        transposed ? k.view(a, {from, r}, {depth, s.rows}, ArrayRef<int64_t>{})
+                   : k.view(a, {r, from}, {s.rows, depth}, ArrayRef<int64_t>{});
+    Value b = k.view(right, {panel, from, zero}, {depth, s.columns},
+                     ArrayRef<int64_t>{0});
+    return k.mma(left, b, sum, transposed);
+  };
+  int64_t panels = llvm::divideCeil(c, s.columns);
   k.loop(0, llvm::alignTo(m, s.rows), s.rows, [&](Value r) {
-    k.loop(0, llvm::divideCeil(c, s.columns), 1, [&](Value panel) {
-      Value left =
-          transposed
-              ? k.view(a, {zero, r}, {depth, s.rows}, ArrayRef<int64_t>{})
-              : k.view(a, {r, zero}, {s.rows, depth}, ArrayRef<int64_t>{});
-      Value b = k.view(right, {panel, zero, zero}, {depth, s.columns},
-                       ArrayRef<int64_t>{0});
-      use(r, panel, k.mma(left, b, init(r, panel), transposed));
+    // Panels of columns up to the one that row r + rows - 1 lies in.
+    Value behind = k.add(k.div(k.add(r, s.rows - 1), s.columns), 1);
+    Value end = k.index(panels);
+    if (causal == Causal::result)
+      end = k.min(end, behind);
+    k.loop(zero, end, 1, [&](Value panel) {
+      Value sum = init(r, panel);
+      if (causal == Causal::no || causal == Causal::result)
+        return use(r, panel, multiply(r, panel, zero, depth, sum));
+      // The depth in steps of a panel's width; what lies behind is 0.
+      Value whole = k.index(llvm::divideCeil(depth, s.columns));
+      Value first = causal == Causal::across ? k.div(r, s.columns) : zero,
+            last = causal == Causal::across ? whole : k.min(whole, behind);
+      sum = k.loop(first, last, 1, {sum}, [&](Value step, ValueRange carried) {
+        return Values{multiply(r, panel, column(step), s.columns, carried[0])};
+      })[0];
+      use(r, panel, sum);
     });
   });
+}
+
+Value sharedScores(ScheduleContext &context, Operation *at, const SsdSizes &s,
+                   Value b, Value c) {
+  if (s.headsPerGroup() == 1 || s.chunk < s.rows)
+    return {};
+  int64_t q = s.chunk, n = s.states, padded = s.padded(q), bytes = 0;
+  auto type = temporary(at->getContext(),
+                        {s.batch, s.chunks(), s.groups, padded, padded});
+  SmallVector<BufType> in;
+  for (Value v : {b, c}) {
+    in.push_back(denseBuffer(cast<bb::GraphTensorType>(v.getType())));
+    bytes += byteCount(cast<bb::GraphTensorType>(v.getType()));
+  }
+  auto made =
+      context.kernel(at->getLoc(), "ssd_scores", in, {denseBuffer(type)},
+                     s.batch * s.chunks() * s.groups);
+  KernelBuilder &k = *made;
+  k.setCost(s.batch * s.length * s.groups * (q + s.columns) * n,
+            bytes + byteCount(type));
+  SmallVector<Value> place =
+      k.delinearize(k.program(), {s.batch, s.chunks(), s.groups});
+  SsdTiles tiles(k, s, place[0], k.mul(place[2], s.headsPerGroup()));
+  tiles.enter(k.mul(place[1], q));
+  Value rows = tiles.allocRows(q, n), across = tiles.allocPanels(n, q);
+  tiles.loadRows(k.arg(0), tiles.group, n, {}, rows, {});
+  tiles.across(rows, q, n, across);
+  tiles.loadRows(k.arg(1), tiles.group, n, {}, rows, {});
+  Values at0(place);
+  at0.append({tiles.zero, tiles.zero});
+  Value to =
+      k.view(k.arg(2), at0, {padded, padded}, ArrayRef<int64_t>{0, 1, 2});
+  tiles.product(
+      q, q, n, rows, false, across, Causal::result,
+      [&](Value, Value) { return k.full(tiles.tile, 0.0); },
+      [&](Value r, Value panel, Value sum) {
+        k.store(sum, to, {r, tiles.column(panel)});
+      });
+  return context.dispatch(at, k, {b, c}, {type})[0];
 }
 
 Value SsdTiles::rowNumbers(Value vector, Value r) {

@@ -24,17 +24,37 @@ struct SsdSizes {
 SsdSizes ssdSizes(const KernelTarget &target, mlir::Value x, mlir::Value b,
                   bb::DimAttr chunk);
 
+/// Which part of a square of a chunk, item by item, is not zero.
+enum class Causal {
+  no,
+  result, ///< rows i of the result: up to column i
+  left,   ///< rows i of the left side: up to column i
+  across  ///< the same of a left side that lies transposed
+};
+
+/// C B^T of each chunk and group, up to the diagonal's micro-tiles, by a kernel
+/// of its own: f32 [B, chunks, G, Q, Q], Q padded. Null where heads do not
+/// share it or chunks are shorter than a micro-tile.
+mlir::Value sharedScores(ScheduleContext &context, mlir::Operation *at,
+                         const SsdSizes &sizes, mlir::Value b, mlir::Value c);
+
 /// The text of one (sequence, head) pair.
 class SsdTiles {
 public:
+  /// For the head of this program.
   SsdTiles(KernelBuilder &k, const SsdSizes &sizes);
+  /// For head `h` of sequence `b`, without steps.
+  SsdTiles(KernelBuilder &k, const SsdSizes &sizes, mlir::Value b,
+           mlir::Value h);
 
   mlir::Value allocRows(int64_t rows, int64_t columns);
   mlir::Value allocPanels(int64_t rows, int64_t columns);
   mlir::Value allocVector() { return k.alloc({s.padded(s.chunk)}, k.f32()); }
 
-  /// Sets the chunk that starts at `t0`: `count`, the steps and their running
-  /// products with the decay, from dt [B, T, H] and a [H].
+  /// Sets the chunk that starts at `t0`: `count`.
+  void enter(mlir::Value t0);
+  /// The same, and the steps and their running products with the decay, from dt
+  /// [B, T, H] and a [H].
   void enter(mlir::Value t0, mlir::Value dt, mlir::Value a);
   /// `body(t, exists)` for the rows of the chunk, those behind its end too.
   void eachRow(llvm::function_ref<void(mlir::Value t, bool exists)> body);
@@ -51,16 +71,21 @@ public:
   void loadState(mlir::Value tensor, mlir::ValueRange at, mlir::Value to);
   void storeState(mlir::Value from, mlir::Value tensor, mlir::ValueRange at);
   void clear(mlir::Value scratch);
+  void clearRows(mlir::Value scratch);
 
   /// Micro-tiles of init + a b, [M, C] by K. `a` is rows [M][K], or [K][M] if
-  /// `transposed`; `b` is panels of C.
+  /// `transposed`; `b` is panels of C. What `causal` says is zero is left out.
   void product(
       int64_t m, int64_t c, int64_t depth, mlir::Value a, bool transposed,
-      mlir::Value b,
+      mlir::Value b, Causal causal,
       llvm::function_ref<mlir::Value(mlir::Value r, mlir::Value panel)> init,
       llvm::function_ref<void(mlir::Value r, mlir::Value panel,
                               mlir::Value tile)>
           use);
+  /// `use(r, panel, tile)` for the micro-tiles of this chunk's `sharedScores`.
+  void eachScore(
+      mlir::Value scores,
+      llvm::function_ref<void(mlir::Value, mlir::Value, mlir::Value)> use);
   /// Numbers per row of a micro-tile at row `r`, repeated along it.
   mlir::Value rowNumbers(mlir::Value vector, mlir::Value r);
   /// `tile` times exp(cs_i - cs_j) where j is no later than i, else 0.
