@@ -241,6 +241,10 @@ TEST(Schedules, ElementWise) {
           " { %a = mul %x, %y\n %b = silu %a\n %c = mul %b, %s\n"
           " %d = softplus %x\n %e = div %d, %s\n return %c, %e }");
   }
+  // Small steps keep their digits.
+  check("program @p(%x: f32[40]) -> f32[40] { %a = scale %x by 1.0 plus -12.0\n"
+        " %b = softplus %a\n %c = log %b\n return %c }",
+        1e-6);
 }
 
 TEST(Schedules, ComparisonsAndIntegers) {
