@@ -108,6 +108,9 @@ mlir::LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
                                              bb::SelectiveScanOp op);
 mlir::LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
                                                  bb::SelectiveScanGradOp op);
+mlir::LogicalResult scheduleGpuSsd(ScheduleContext &context, bb::SsdOp op);
+mlir::LogicalResult scheduleGpuSsdGrad(ScheduleContext &context,
+                                       bb::SsdGradOp op);
 mlir::LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op);
 mlir::LogicalResult scheduleSsdGrad(ScheduleContext &context, bb::SsdGradOp op);
 mlir::LogicalResult scheduleScatterAdd(ScheduleContext &context,

@@ -52,10 +52,9 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
           .Case([&](bb::SelectiveScanGradOp o) {
             return scheduleGpuSelectiveScanGrad(context, o);
           })
-          .Default([&](Operation *o) {
-            return o->emitOpError("has no schedule for ")
-                   << context.target.name;
-          });
+          .Case([&](bb::SsdOp o) { return scheduleGpuSsd(context, o); })
+          .Case(
+              [&](bb::SsdGradOp o) { return scheduleGpuSsdGrad(context, o); });
     return llvm::TypeSwitch<Operation *, LogicalResult>(op)
         .Case([&](bb::ConvOp o) { return scheduleConv(context, o); })
         .Case([&](bb::ConvGradOp o) { return scheduleConvGrad(context, o); })

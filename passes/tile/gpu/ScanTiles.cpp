@@ -173,6 +173,28 @@ Value GpuScanTiles::rates(Value a) {
   });
 }
 
+//===-- Rows of a matrix
+//--------------------------------------------------===//
+
+DistAttr spreadLayout(MLIRContext *context, int64_t rows, int64_t columns,
+                      int64_t run, int64_t warps) {
+  auto share = [](int64_t size, int64_t most) {
+    return std::min(most, size & -size);
+  };
+  run = share(columns, run);
+  int64_t across = share(columns / run, lanes),
+          down = share(rows, lanes / across),
+          warpRows = share(rows / down, warps), once = down * warpRows;
+  return DistAttr::get(
+      context,
+      {{{run, 1, 1},
+        {columns / run / across, 1, run * across},
+        {rows / once, 0, once}},
+       {{across, 1, run}, {down, 0, 1}, {lanes / across / down, -1, 0}},
+       {{warpRows, 0, down}, {warps / warpRows, -1, 0}},
+       2});
+}
+
 //===-- Sums of parts
 //-----------------------------------------------------===//
 

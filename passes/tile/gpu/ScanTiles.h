@@ -91,6 +91,11 @@ public:
   mlir::Value zero;
 };
 
+/// [rows, columns], powers of two, over all threads: runs of up to `run`
+/// neighbours of a row to a lane; threads that are left over hold replicas.
+DistAttr spreadLayout(mlir::MLIRContext *context, int64_t rows, int64_t columns,
+                      int64_t run, int64_t warps);
+
 /// The sum of a [count, ...] tensor's parts, in an order that only depends on
 /// `count`; warps share the parts.
 mlir::Value gpuSumParts(ScheduleContext &context, mlir::Operation *at,

@@ -162,7 +162,10 @@ private:
 
   /// Sums of warps to this program's rows of dB or dC [columns, B, T, N].
   void addWarps(Value parts, unsigned result, Value t0) {
-    RegType type = spread();
+    MLIRContext *context = k.builder.getContext();
+    RegType type =
+        RegType::get(context, {s.chunk, s.padded}, k.f32(),
+                     spreadLayout(context, s.chunk, s.padded, 4, s.warps));
     Value all;
     for (int64_t w = 0; w < s.warps; ++w) {
       Value own = k.view(parts, {tiles.zero, tiles.zero, k.index(w)},
@@ -175,25 +178,6 @@ private:
       bounds = {k.sub(k.index(s.length), t0), k.index(s.states)};
     k.store(all, k.arg(result), {tiles.column, tiles.b, t0, tiles.zero},
             bounds);
-  }
-
-  /// [items, states] over all threads, states along the lanes.
-  RegType spread() {
-    int64_t across = std::min<int64_t>(32, s.padded), down = 32 / across;
-    auto shareOf = [](int64_t rows, int64_t most) {
-      return std::min(most, rows & -rows);
-    };
-    int64_t laneRows = shareOf(s.chunk, down),
-            warpRows = shareOf(s.chunk / laneRows, s.warps);
-    Distribution layout{
-        {{s.padded / across, 1, across},
-         {s.chunk / laneRows / warpRows, 0, laneRows * warpRows}},
-        {{across, 1, 1}, {laneRows, 0, 1}, {down / laneRows, -1, 0}},
-        {{warpRows, 0, laneRows}, {s.warps / warpRows, -1, 0}},
-        2};
-    MLIRContext *context = k.builder.getContext();
-    return RegType::get(context, {s.chunk, s.padded}, k.f32(),
-                        DistAttr::get(context, layout));
   }
 
   KernelBuilder &k;
