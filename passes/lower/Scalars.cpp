@@ -18,7 +18,6 @@ static StringRef directName(StringRef name) {
       {"arith.addf", "llvm.fadd"},
       {"arith.subf", "llvm.fsub"},
       {"arith.mulf", "llvm.fmul"},
-      {"arith.remf", "llvm.frem"},
       {"arith.negf", "llvm.fneg"},
       {"arith.addi", "llvm.add"},
       {"arith.subi", "llvm.sub"},
@@ -126,6 +125,20 @@ static Value extend(Emit &emit, Type from, Value value) {
   return {};
 }
 
+/// x86 traps where i32 is divided by zero, and where the smallest is by -1:
+/// lanes behind the end of a row are zeros. There the divisor is 1.
+static Value divisor(Emit &emit, Value a, Value b) {
+  auto is = [&](Value x, int64_t number) {
+    return emit.icmp(LLVM::ICmpPredicate::eq, x,
+                     emit.constant(x.getType(), number));
+  };
+  Value overflows =
+      LLVM::AndOp::create(emit.builder, emit.loc, is(b, -1),
+                          is(a, std::numeric_limits<int32_t>::min()));
+  Value traps = LLVM::OrOp::create(emit.builder, emit.loc, is(b, 0), overflows);
+  return emit.select(traps, emit.constant(b.getType(), int64_t(1)), b);
+}
+
 Value KernelLowering::lowerScalar(Operation *op, ValueRange operands,
                                   int64_t lanes) {
   auto small = [](Type type) { return type.isBF16() || type.isF16(); };
@@ -142,6 +155,10 @@ Value KernelLowering::lowerScalar(Operation *op, ValueRange operands,
       return operands[0];
     OperationState state(emit.loc, name);
     state.addOperands(operands);
+    if (isa<arith::DivSIOp, arith::RemSIOp>(op) && !emit.gpu &&
+        getElementTypeOrSelf(resultType).isInteger(32) &&
+        !matchPattern(op->getOperand(1), m_Constant()))
+      state.operands[1] = divisor(emit, operands[0], operands[1]);
     state.addTypes(resultType);
     if (auto math = dyn_cast<arith::ArithFastMathInterface>(op))
       if (math.getFastMathFlagsAttr())
@@ -151,6 +168,12 @@ Value KernelLowering::lowerScalar(Operation *op, ValueRange operands,
   }
   return TypeSwitch<Operation *, Value>(op)
       .Case([&](arith::DivFOp) { return emit.fdiv(operands[0], operands[1]); })
+      .Case([&](arith::RemFOp) { // a - b trunc(a / b): no call of fmodf
+        Value whole = LLVM::FTruncOp::create(
+            emit.builder, emit.loc, emit.fdiv(operands[0], operands[1]));
+        return emit.fma(LLVM::FNegOp::create(emit.builder, emit.loc, whole),
+                        operands[1], operands[0]);
+      })
       .Case([&](math::SqrtOp) { return emit.sqrt(operands[0]); })
       .Case([&](arith::ConstantOp constant) {
         return constantOf(constant.getValue(), lanes);

@@ -119,3 +119,34 @@ tile.kernel @prefetch(%x: !tile.buf<8x64xf32, global>, %y: !tile.buf<8x20xf32, g
   tile.prefetch %odd : !tile.buf<2x16xf32, global, #tile.strided<[20, 1]>>
   tile.return
 }
+
+// Whole numbers: a lane that does not exist must not trap. Of floats no function
+// of the C library is called.
+// CHECK-LABEL: llvm.func @remainders
+// CHECK:       %[[ZERO:.*]] = llvm.icmp "eq"
+// CHECK:       llvm.select
+// CHECK:       llvm.srem
+// CHECK-NOT:   frem
+// CHECK:       llvm.ftrunc
+// CHECK:       llvm.fneg
+// CHECK:       llvm.return
+tile.kernel @remainders(%a: !tile.buf<10xi32, global>, %x: !tile.buf<10xf32, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %c10 = arith.constant 10 : index
+  %i = tile.load %a[%c0] bounds [%c10] : !tile.buf<10xi32, global> -> !tile.reg<16xi32, #row>
+  %j = tile.map (%i) : (!tile.reg<16xi32, #row>) -> !tile.reg<16xi32, #row> {
+  ^bb0(%e: i32):
+    %r = arith.remsi %e, %e : i32
+    tile.yield %r : i32
+  }
+  tile.store %j, %a[%c0] bounds [%c10] : !tile.reg<16xi32, #row> -> !tile.buf<10xi32, global>
+  %v = tile.load %x[%c0] bounds [%c10] : !tile.buf<10xf32, global> -> !row
+  %w = tile.map (%v) : (!row) -> !row {
+  ^bb0(%e: f32):
+    %r = arith.remf %e, %e fastmath<contract> : f32
+    tile.yield %r : f32
+  }
+  tile.store %w, %x[%c0] bounds [%c10] : !row -> !tile.buf<10xf32, global>
+  tile.return
+}
