@@ -94,7 +94,8 @@ static LogicalResult scheduleGpuScatterAdd(ScheduleContext &context,
 }
 
 // Few rows take many positions' values: each program owns a slab of columns and
-// walks all positions in order, so the sums have one order.
+// walks all positions in order, so the sums have one order. They are f32 until
+// the last one is there: a second kernel rounds them.
 LogicalResult scheduleScatterAdd(ScheduleContext &context,
                                  bb::ScatterAddOp op) {
   if (context.target.isGpu)
@@ -107,16 +108,22 @@ LogicalResult scheduleScatterAdd(ScheduleContext &context,
   int64_t width = std::min<int64_t>(
       context.target.lanes * 4, llvm::alignTo(columns, context.target.lanes));
   int64_t programs = llvm::divideCeil(columns, width);
+  auto sums = y.of(Float32Type::get(op.getContext()));
+  auto columnsOf = [&](KernelBuilder &k) {
+    Value column = k.mul(k.program(), width);
+    Values bounds;
+    if (columns % width)
+      bounds.push_back(k.sub(k.index(columns), column));
+    return std::pair(column, bounds);
+  };
   auto k = context.kernel(
       op.getLoc(), "scatter_add",
       {flatBuffer(ids), BufType::global({positions, columns}, x.getElement())},
-      {BufType::global({rows, columns}, y.getElement())}, programs);
-  k->setCost(positions * columns, byteCount(ids) + byteCount(x) + byteCount(y));
-  Value column = k->mul(k->program(), width);
+      {BufType::global({rows, columns}, sums.getElement())}, programs);
+  k->setCost(positions * columns,
+             byteCount(ids) + byteCount(x) + byteCount(sums));
   RegType row = k->row(width, k->f32());
-  Values bounds;
-  if (columns % width)
-    bounds.push_back(k->sub(k->index(columns), column));
+  auto [column, bounds] = columnsOf(*k);
   Value out = k->arg(2);
   k->loop(0, rows, 1, [&](Value r) {
     k->store(k->full(row, 0.0), out, {r, column}, bounds);
@@ -130,8 +137,21 @@ LogicalResult scheduleScatterAdd(ScheduleContext &context,
                        });
     k->store(sum, out, {id, column}, bounds);
   });
-  op.getY().replaceAllUsesWith(
-      context.dispatch(op, *k, {op.getIds(), op.getX()}, {y})[0]);
+  Value result = context.dispatch(op, *k, {op.getIds(), op.getX()}, {sums})[0];
+  if (sums != y) {
+    auto rounding = context.kernel(
+        op.getLoc(), "scatter_add",
+        {BufType::global({rows, columns}, sums.getElement())},
+        {BufType::global({rows, columns}, y.getElement())}, programs);
+    rounding->setCost(0, byteCount(sums) + byteCount(y));
+    auto [from, exist] = columnsOf(*rounding);
+    rounding->loop(0, rows, 1, [&](Value r) {
+      rounding->store(rounding->load(row, rounding->arg(0), {r, from}, exist),
+                      rounding->arg(1), {r, from}, exist);
+    });
+    result = context.dispatch(op, *rounding, {result}, {y})[0];
+  }
+  op.getY().replaceAllUsesWith(result);
   op->erase();
   return success();
 }

@@ -363,9 +363,11 @@ LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op) {
     Value product =
         arith::MulFOp::create(b, contract.getLoc(), contract.getLhs(), right,
                               arith::FastMathFlags::contract);
-    y.replaceAllUsesWith(bb::ReduceOverOp::create(b, contract.getLoc(),
-                                                  product.getType(), "add",
-                                                  product, contract.getOver()));
+    if (!contract.getOver().empty()) // else there is one product each
+      product =
+          bb::ReduceOverOp::create(b, contract.getLoc(), product.getType(),
+                                   "add", product, contract.getOver());
+    y.replaceAllUsesWith(product);
   }
   contract.erase();
   return scheduleRegion(context, op, /*isProduct=*/true);

@@ -141,12 +141,14 @@ private:
     return success();
   }
 
-  /// On a GPU, whether there are programs enough if each owns a row's tile of
-  /// lanes and loops over all that is summed.
+  /// Whether each program is to own a row's tile of lanes and loop over all
+  /// that is summed: on a GPU where there are programs enough, and wherever
+  /// partial sums that a second kernel adds up will not do.
   bool sumsStayInLanes(int64_t rows) {
-    return context.target.isGpu &&
-           (reduces.size() > 1 || region.outputs.size() > 1 ||
-            rows * region.sizes[*lane] >= 64 * 128) &&
+    bool isOneSum = reduces.size() == 1 && reduces[0].getBy() == "add" &&
+                    region.outputs.size() == 1;
+    return (!isOneSum ||
+            (context.target.isGpu && rows * region.sizes[*lane] >= 64 * 128)) &&
            llvm::all_of(region.outputs,
                         [&](const LinearAccess &a) {
                           return a.coefficients[*lane] != 0;

@@ -90,8 +90,9 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
         .Case([&](bb::AppendOp o) { return scheduleAppend(context, o); })
         .Case<bb::ReadOp, bb::WriteOp, bb::ConstantOp, bb::ReshapeOp,
               bb::ReturnOp, DispatchOp>([](Operation *) { return success(); })
-        .Default([](Operation *o) {
-          return o->emitOpError("has no schedule; run bb-fuse first");
+        .Default([&](Operation *o) {
+          return o->emitOpError("has no schedule for ")
+                 << context.target.name << "; has bb-fuse run?";
         });
   }
 };

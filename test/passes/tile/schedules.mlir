@@ -94,3 +94,32 @@ bb.model @ring() {
 // CHECK-LABEL: tile.kernel @append_0
 // CHECK: arith.remui
 // CHECK: tile.dispatch @append_0(%ring, %rows, %at) inplace [0] partial
+
+// -----
+
+// The largest of a column: a program owns columns, and no parts are added up.
+bb.model @largest() {
+  program @p(%x: f32[400, 48]) -> f32[48] {
+    %y = reduce %x by max axes [0]
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @rowwise_0
+// CHECK-SAME: programs = 6
+// CHECK: scf.for
+// CHECK: arith.maximumf
+// CHECK: tile.dispatch @rowwise_0(%x)
+// CHECK-NOT: dispatch
+
+// -----
+
+// A product that sums nothing.
+bb.model @outer() {
+  program @p(%x: f32[40], %y: f32[24]) -> f32[40, 24] {
+    %z = einsum %x, %y as "a,b->ab"
+    return %z
+  }
+}
+// CHECK-LABEL: tile.kernel @elementwise_0
+// CHECK-NOT: reduce
+// CHECK: tile.dispatch @elementwise_0(%x, %y)
