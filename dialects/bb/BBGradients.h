@@ -105,3 +105,10 @@ public:
 /// Nothing flows back: the result is no float, or constant almost everywhere.
 #define NO_GRADIENT(Op)                                                        \
   GRADIENT(Op) { return llvm::success(); }
+/// There is a gradient, and no rule for it: zero would be wrong.
+#define REFUSED_GRADIENT(Op)                                                   \
+  GRADIENT(Op) {                                                               \
+    return emitOpError(                                                        \
+        "cannot be differentiated: no rule says how its result "               \
+        "changes with its operands");                                          \
+  }

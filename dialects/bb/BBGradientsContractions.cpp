@@ -63,6 +63,8 @@ GRADIENT(AttentionOp) {
   if (getBuckets() || getValid() || getAt())
     return emitOpError("cannot be differentiated with 'buckets', 'valid' or "
                        "'at'");
+  if (getLseOut() && g.of(getLseOut()))
+    return emitOpError("cannot be differentiated through 'lse'");
   Rule r(g, *this);
   Value dy = r.dy();
   AttentionOp saving = *this;
@@ -81,7 +83,7 @@ GRADIENT(AttentionOp) {
   r.add(getV(), grad.getDv());
   return success();
 }
-NO_GRADIENT(AttentionGradOp)
+REFUSED_GRADIENT(AttentionGradOp)
 
 /// A rotation: its transpose turns the other way.
 GRADIENT(RopeOp) {

@@ -6,6 +6,7 @@
 // reads of x and dy and the last cast.
 //
 //===----------------------------------------------------------------------===//
+#include "dialects/bb/BBChecks.h"
 #include "dialects/bb/BBGradients.h"
 
 using namespace mlir;
@@ -14,6 +15,8 @@ using namespace bitbyte::bb;
 /// y = x r gain, r = 1 / sqrt(mean(x^2) + eps), z = x r, dz = dy gain:
 /// dx = r (dz - z mean(dz z)),  dgain = sum of dy z over the rows.
 GRADIENT(RmsNormOp) {
+  if (failed(checkGroups(*this)))
+    return failure();
   Rule r(g, *this);
   GraphTensorType type = tensorOf(getX());
   // With groups, a row is one group: [.., d] is seen as [.., groups, d/groups].

@@ -24,7 +24,7 @@ GRADIENT(ConvOp) {
     r.add(getBias(), grad.getDb());
   return success();
 }
-NO_GRADIENT(ConvGradOp)
+REFUSED_GRADIENT(ConvGradOp)
 
 /// Items between saved states: the chunk's states and decays of a few state
 /// rows stay in the first cache.
@@ -39,6 +39,9 @@ static constexpr int64_t kItemsPerState = 32;
 GRADIENT(SelectiveScanOp) {
   if (getFrom())
     return emitOpError("cannot be differentiated with 'from'");
+  if (getStates() && g.of(getStates()))
+    return emitOpError("cannot be differentiated through the states that it "
+                       "saves");
   Rule r(g, *this);
   Value dy = r.dy();
   SelectiveScanOp saving = *this;
@@ -59,12 +62,15 @@ GRADIENT(SelectiveScanOp) {
   r.add(getC(), grad.getDc());
   return success();
 }
-NO_GRADIENT(SelectiveScanGradOp)
+REFUSED_GRADIENT(SelectiveScanGradOp)
 
 /// As for selective_scan, in products over chunks: see the schedule.
 GRADIENT(SsdOp) {
   if (getFrom())
     return emitOpError("cannot be differentiated with 'from'");
+  if (getStates() && g.of(getStates()))
+    return emitOpError("cannot be differentiated through the states that it "
+                       "saves");
   Rule r(g, *this);
   Value dy = r.dy();
   SsdOp saving = *this;
@@ -83,4 +89,4 @@ GRADIENT(SsdOp) {
   r.add(getC(), grad.getDc());
   return success();
 }
-NO_GRADIENT(SsdGradOp)
+REFUSED_GRADIENT(SsdGradOp)

@@ -28,9 +28,9 @@ GRADIENT(ScatterAddOp) {
 NO_GRADIENT(OneHotOp)
 NO_GRADIENT(PositionsOp)
 // Decoding only: what generates does not learn.
-NO_GRADIENT(AppendOp)
-NO_GRADIENT(PickOp)
-NO_GRADIENT(AtStartOp)
+REFUSED_GRADIENT(AppendOp)
+REFUSED_GRADIENT(PickOp)
+REFUSED_GRADIENT(AtStartOp)
 
 //===----------------------------------------------------------------------===//
 // Views
@@ -98,13 +98,26 @@ GRADIENT(ConcatOp) {
 /// is dropped.
 GRADIENT(ShiftOp) {
   Rule r(g, *this);
-  GraphTensorType type = tensorOf(getX()); // [B, T, d]
+  GraphTensorType type = tensorOf(getX()); // [B, T, ..]
   DimAttr period = getPeriodAttr() ? getPeriodAttr() : type.dim(1);
+  auto length = type.dim(1).constant(), each = period.constant();
+  if (length && each && *length % *each)
+    return emitOpError("cannot be differentiated: its period ")
+           << *each << " does not divide its " << *length << " items";
   DimAttr zero = r.whole(0), one = r.whole(1);
-  Value dy = r.reshape(
-      r.dy(), {type.dim(0), type.dim(1) / period, period, type.dim(2)});
-  if (r.wanted(getFirst()))
-    r.add(getFirst(), r.slice(dy, 2, zero, one));
+  SmallVector<DimAttr> parts{type.dim(0), type.dim(1) / period, period};
+  llvm::append_range(parts, type.getShape().drop_front(2));
+  Value dy = r.reshape(r.dy(), parts);
+  if (r.wanted(getFirst())) {
+    Value starts = r.slice(dy, 2, zero, one);
+    if (tensorOf(getFirst()).getRank() == type.getRank()) {
+      // One row for each sequence, at the start of all its periods.
+      parts.erase(parts.begin() + 2);
+      starts = r.reduce(r.f32(r.reshape(starts, parts)), "sum", {1},
+                        /*keep=*/true);
+    }
+    r.add(getFirst(), starts);
+  }
   if (r.wanted(getX())) {
     if (period.isWhole(1)) { // every item is `first`
       r.add(getX(), r.zeros(type));

@@ -1,4 +1,5 @@
 //===- BBOps.cpp - Shape rules of the graph ops ---------------------------===//
+#include "dialects/bb/BBChecks.h"
 #include "dialects/bb/BBText.h"
 #include "dialects/bb/Nearest.h"
 #include "llvm/ADT/StringExtras.h"
@@ -367,6 +368,8 @@ RULE(SelectiveScanGradOp) {
   return success();
 }
 RULE(SsdOp) {
+  if (failed(checkAbove0(loc, "bb.ssd", "chunk", op.getChunk())))
+    return failure();
   GraphTensorType x = type(op.getX()), dt = type(op.getDt()),
                   a = type(op.getA()), b = type(op.getB()), c = type(op.getC());
   if (x.getRank() != 4 || dt.getShape() != x.getShape().drop_back())
@@ -412,6 +415,9 @@ RULE(AppendOp) {
   return success();
 }
 RULE(AtStartOp) {
+  if (op.getPeriod() &&
+      failed(checkAbove0(loc, "bb.at_start", "period", *op.getPeriod())))
+    return failure();
   types.push_back(op.getRest().getType());
   return success();
 }
@@ -435,6 +441,9 @@ LogicalResult DropoutOp::verify() {
   return success();
 }
 RULE(PositionsOp) {
+  if (op.getPeriod() &&
+      failed(checkAbove0(loc, "bb.positions", "period", *op.getPeriod())))
+    return failure();
   types.push_back(
       GraphTensorType::get(ctx, {op.getOf()}, IntegerType::get(ctx, 32)));
   return success();
@@ -557,17 +566,24 @@ RULE(ConcatOp) {
   return success();
 }
 RULE(ShiftOp) {
+  if (op.getPeriod() &&
+      failed(checkAbove0(loc, "bb.shift", "period", *op.getPeriod())))
+    return failure();
   types.push_back(op.getX().getType());
   return success();
 }
 RULE(PatchOp) {
   GraphTensorType x = type(op.getX());
+  if (failed(checkDivides(loc, "bb.patch", op.getBy(), x, 1)))
+    return failure();
   types.push_back(
       x.with({x.dim(0), x.dim(1) / op.getBy(), x.dim(2) * op.getBy()}));
   return success();
 }
 RULE(UnpatchOp) {
   GraphTensorType x = type(op.getX());
+  if (failed(checkDivides(loc, "bb.unpatch", op.getBy(), x, 2)))
+    return failure();
   types.push_back(
       x.with({x.dim(0), x.dim(1) * op.getBy(), x.dim(2) / op.getBy()}));
   return success();

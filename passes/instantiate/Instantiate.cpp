@@ -5,6 +5,7 @@
 //
 //===----------------------------------------------------------------------===//
 #include "passes/instantiate/Instantiate.h"
+#include "dialects/bb/BBChecks.h"
 #include "dialects/bb/BBStreams.h"
 #include "dialects/bb/Nearest.h"
 #include "passes/instantiate/Calls.h"
@@ -415,6 +416,9 @@ private:
         if (auto dropout = dyn_cast<DropoutOp>(n))
           if (failed(settle(dropout, &op, f)))
             return failure();
+        if (auto norm = dyn_cast<RmsNormOp>(n);
+            norm && failed(checkGroups(norm)))
+          return failure();
       }
       if (bad)
         return emitError(loc)

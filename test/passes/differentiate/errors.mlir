@@ -33,3 +33,41 @@ bb.model @not_nats() {
     return %z
   }
 }
+
+// -----
+
+bb.model @uneven_period() {
+  state @w f32[3] parameter init ones group "decay" saved
+  program @score(%x: f32[2, 6, 3]) -> f32[2, 6, 3] {
+    %w = read @w f32[3]
+    // expected-error @below {{cannot be differentiated: its period 4 does not divide its 6 items}}
+    %y = shift %x, %w period 4
+    return %y
+  }
+}
+
+// -----
+
+// What attention_grad gives depends on the parameter: no silent zero.
+bb.model @twice() {
+  state @w f32[1, 4, 2, 8] parameter init ones group "decay" saved
+  program @score(%x: f32[1, 4, 2, 8]) -> f32[1, 4, 2, 8] {
+    %w = read @w f32[1, 4, 2, 8]
+    %y, %lse = attention %w, %x, %x causal lse
+    // expected-error @below {{cannot be differentiated: no rule says how its result changes with its operands}}
+    %dq, %dk, %dv = attention_grad %w, %x, %x, %y, %lse, %x causal
+    return %dq
+  }
+}
+
+// -----
+
+bb.model @saved_states() {
+  state @w f32[8, 4] parameter init ones group "decay" saved
+  program @score(%x: f32[2, 6, 8], %b: f32[2, 6, 4]) -> f32[2, 2, 4, 8] {
+    %w = read @w f32[8, 4]
+    // expected-error @below {{cannot be differentiated through the states that it saves}}
+    %y, %h = selective_scan %x, %x, %w, %b, %b save 4
+    return %h
+  }
+}
