@@ -5,6 +5,7 @@
 // forward and backward.
 //
 //===----------------------------------------------------------------------===//
+#include "dialects/bb/BBChecks.h"
 #include "passes/fuse/Fuse.h"
 
 using namespace mlir;
@@ -75,6 +76,14 @@ public:
     return op.getBias() ? Value(AddOp::create(b, loc, y, op.getBias())) : y;
   }
 
+  /// Neighbours as one item, and back: the same elements in the same order.
+  Value renamed(Operation *op) {
+    ArrayRef<DimAttr> to = type(op->getResult(0)).getShape();
+    return ReshapeOp::create(
+        b, loc, op->getOperand(0),
+        b.getArrayAttr(SmallVector<Attribute>(to.begin(), to.end())));
+  }
+
 private:
   /// x / sqrt(mean(x^2) + eps)
   Value normalise(Value x, Attribute eps) {
@@ -106,14 +115,17 @@ private:
 };
 } // namespace
 
-void bitbyte::bb::decompose(ProgramOp program) {
+LogicalResult bitbyte::bb::decompose(ProgramOp program) {
   for (Operation &op : llvm::make_early_inc_range(program.getBody().front())) {
     Operation *before = op.getPrevNode();
     Decomposer d(&op);
     Value y;
-    if (auto norm = dyn_cast<RmsNormOp>(op))
+    if (auto norm = dyn_cast<RmsNormOp>(op)) {
+      if (failed(checkGroups(norm)))
+        return failure();
       y = d.rmsNorm(norm);
-    else if (auto norm = dyn_cast<LayerNormOp>(op))
+    }
+    if (auto norm = dyn_cast<LayerNormOp>(op))
       y = d.layerNorm(norm);
     else if (auto softmax = dyn_cast<SoftmaxOp>(op))
       y = d.softmax(softmax);
@@ -121,6 +133,8 @@ void bitbyte::bb::decompose(ProgramOp program) {
       y = d.crossEntropy(loss);
     else if (auto linear = dyn_cast<LinearOp>(op))
       y = d.linear(linear);
+    else if (isa<PatchOp, UnpatchOp>(op))
+      y = d.renamed(&op);
     else if (auto dropout = dyn_cast<DropoutOp>(op);
              dropout && !dropout.getSeed())
       y = dropout.getX(); // not in training
@@ -134,4 +148,5 @@ void bitbyte::bb::decompose(ProgramOp program) {
     op.getResult(0).replaceAllUsesWith(y);
     op.erase();
   }
+  return success();
 }

@@ -133,6 +133,8 @@ private:
           root(v);
       } else if (auto s = dyn_cast<ShiftOp>(op)) {
         root(s.getX());
+      } else if (auto p = dyn_cast<PickOp>(op)) {
+        root(p.getRing());
       } else if (auto r = dyn_cast<ReshapeOp>(op)) {
         if (!renamesAxes(r))
           root(r.getX());
@@ -176,8 +178,8 @@ private:
         llvm::any_of(readers, [&](Value r) { return !fitsRow(reduce, r); }))
       return (void)roots.insert(v);
     // An epilogue holds plain accesses only.
-    if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, SliceOp, SplitOp,
-            TransposeOp, DropoutOp>(v.getDefiningOp()) &&
+    if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, PickOp, AtStartOp,
+            SliceOp, SplitOp, TransposeOp, DropoutOp>(v.getDefiningOp()) &&
         llvm::any_of(readers, [&](Value r) { return anchored.contains(r); }))
       return (void)roots.insert(v);
     bool dear = reduce || isa<DropoutOp>(v.getDefiningOp());
@@ -228,7 +230,8 @@ struct Fuse final : bitbyte::bb::impl::FusePassBase<Fuse> {
   void runOnOperation() override {
     IRRewriter rewriter(&getContext());
     WalkResult done = getOperation().walk([&](ProgramOp program) {
-      decompose(program);
+      if (failed(decompose(program)))
+        return WalkResult::interrupt();
       DominanceInfo dominance(program);
       eliminateCommonSubExpressions(rewriter, dominance, program);
       if (failed(Fuser(program).run()))

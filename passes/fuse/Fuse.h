@@ -17,9 +17,9 @@ constexpr llvm::StringLiteral recomputeMark = "recompute";
 #define GEN_PASS_REGISTRATION
 #include "passes/fuse/Passes.h.inc"
 
-/// Rewrites norms, softmax, cross-entropy and linear in terms of reduce, einsum
-/// and element-wise ops.
-void decompose(ProgramOp program);
+/// Rewrites norms, softmax, cross-entropy, linear and patches in terms of
+/// reduce, einsum, reshape and element-wise ops.
+mlir::LogicalResult decompose(ProgramOp program);
 
 /// Makes one region of several results where regions feed each other or read
 /// the same tensors.

@@ -19,8 +19,8 @@ bool bitbyte::bb::isInlinable(Operation *op) {
              IsFiniteOp, AddOp, SubOp, MulOp, DivOp, MinOp, MaxOp, RemOp, LtOp,
              LeOp, EqOp, SelectOp, ScaleOp, CastOp, FillOp, PositionsOp,
              OneHotOp, EmbedOp, BroadcastOp, ReshapeOp, TransposeOp, SliceOp,
-             SplitOp, ConcatOp, ShiftOp, PadOp, ReduceOp, EinsumOp, RopeOp,
-             DropoutOp>(op);
+             SplitOp, ConcatOp, ShiftOp, PadOp, PickOp, AtStartOp, ReduceOp,
+             EinsumOp, RopeOp, DropoutOp>(op);
 }
 
 RegionBuilder::RegionBuilder(Operation *at, function_ref<bool(Value)> inMemory)
@@ -233,6 +233,10 @@ Value RegionBuilder::compute(Operation *op, unsigned result,
     return shift(s, index);
   if (auto p = dyn_cast<PadOp>(op))
     return pad(p, index);
+  if (auto p = dyn_cast<PickOp>(op))
+    return pick(p, index);
+  if (auto s = dyn_cast<AtStartOp>(op))
+    return atStart(s, index);
   if (auto r = dyn_cast<ReduceOp>(op))
     return reduce(r, index);
   if (auto e = dyn_cast<EinsumOp>(op))
@@ -428,7 +432,33 @@ Value RegionBuilder::pad(PadOp op, ArrayRef<AffineExpr> index) {
   at[axis] = clamp(b, loc, i, i32(size - 1));
   Value inside =
       arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, i, at[axis]);
-  return arith::SelectOp::create(b, loc, inside, readAt(op.getX(), at), f32(0));
+  Value x = readAt(op.getX(), at);
+  Value zero = arith::ConstantOp::create(b, loc, b.getZeroAttr(x.getType()));
+  return arith::SelectOp::create(b, loc, inside, x, zero);
+}
+
+/// The slot of a position: the ring is read at it modulo the capacity.
+Value RegionBuilder::pick(PickOp op, ArrayRef<AffineExpr> index) {
+  SmallVector<Value> at;
+  for (AffineExpr e : index)
+    at.push_back(indexValue(e));
+  at[1] = arith::RemSIOp::create(b, loc, scalar(op.getAt(), {}),
+                                 i32(extent(type(op.getRing()), 1)));
+  return readAt(op.getRing(), at);
+}
+
+Value RegionBuilder::atStart(AtStartOp op, ArrayRef<AffineExpr> index) {
+  Value phase = scalar(op.getAt(), {});
+  if (op.getPeriod())
+    phase =
+        arith::RemSIOp::create(b, loc, phase, i32(*op.getPeriod()->constant()));
+  Value start =
+      arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, phase, i32(0));
+  Value first = scalar(op.getFirst(), aligned(op.getFirst(), index)),
+        rest = scalar(op.getRest(), index);
+  return first && rest
+             ? arith::SelectOp::create(b, loc, start, first, rest).getResult()
+             : Value();
 }
 
 Value RegionBuilder::shift(ShiftOp op, ArrayRef<AffineExpr> index) {

@@ -44,6 +44,8 @@ private:
   mlir::Value concat(ConcatOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value shift(ShiftOp op, llvm::ArrayRef<mlir::AffineExpr> index);
   mlir::Value pad(PadOp op, llvm::ArrayRef<mlir::AffineExpr> index);
+  mlir::Value pick(PickOp op, llvm::ArrayRef<mlir::AffineExpr> index);
+  mlir::Value atStart(AtStartOp op, llvm::ArrayRef<mlir::AffineExpr> index);
 
   mlir::Value read(mlir::Value v, llvm::ArrayRef<mlir::AffineExpr> index);
   /// Reads an operand at computed indices.

@@ -94,3 +94,26 @@ bb.model @dropout() {
 // CHECK: %[[Y:.*]] = fused
 // CHECK-NOT: dropout
 // CHECK: return %[[Y]]
+
+// -----
+
+// A patch renames what lies in memory; a slow row is picked from it, and the
+// start of a stream takes its place.
+bb.model @rates() {
+  program @p(%x: f32[1, 8, 3], %first: f32[3], %at: i32[]) -> f32[1, 1, 3] {
+    %p = patch %x by 4
+    %u = unpatch %p by 4
+    %r = pick %u, %at
+    %y = at_start %first, %r, %at period 4
+    return %y
+  }
+}
+// CHECK-LABEL: @rates
+// CHECK-NOT: patch
+// CHECK: %[[U:.*]] = reshape
+// CHECK: %[[Y:.*]] = fused dims [a = 3] reads (%at at (), %first at (a), %[[U]])
+// CHECK: arith.remsi
+// CHECK: bb.at %arg2[
+// CHECK: arith.select
+// CHECK-NOT: fused
+// CHECK: return %[[Y]]
