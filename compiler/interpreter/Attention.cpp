@@ -33,18 +33,21 @@ struct Masking {
     return masking;
   }
 
+  int64_t queryAt(int64_t i) const { return positionOf(at) + i; }
+  int64_t keyAt(int64_t j) const {
+    if (!at)
+      return j;
+    // The ring holds, in slot j, the newest position that is j modulo its
+    // size, up to the last query of this step.
+    int64_t newest = positionOf(at) + queries - 1;
+    return newest - ((newest - j) % keys + keys) % keys;
+  }
+
   /// Whether query row `i` of sequence `b` sees key row `j`.
   bool sees(int64_t b, int64_t i, int64_t j) const {
-    int64_t query = i, key = j;
-    if (at) {
-      // The ring holds, in slot j, the newest position that is j modulo its
-      // size, up to the last query of this step.
-      query = positionOf(at) + i;
-      int64_t newest = positionOf(at) + queries - 1;
-      key = newest - ((newest - j) % keys + keys) % keys;
-      if (key < 0)
-        return false;
-    }
+    int64_t query = queryAt(i), key = keyAt(j);
+    if (key < 0)
+      return false;
     if (valid && (*valid)[b * keys + j] == 0)
       return false;
     if (causal && key > query)
@@ -97,13 +100,41 @@ static Weights weigh(const Masking &masking, const Head &q, const Head &k,
   return out;
 }
 
+/// The bucket of T5 of a key `ahead` of its query by so many places. Causal:
+/// the first half of n buckets is for the distances 0 to n/2 - 1, and the
+/// others divide those from there to 128 in equal ratios. Else keys before the
+/// query (and at it) have one half of the buckets, those behind it the other,
+/// each divided in this way.
+static int64_t bucketOf(int64_t ahead, bool causal, int64_t buckets) {
+  constexpr double farthest = 128;
+  int64_t distance = causal ? std::max<int64_t>(-ahead, 0) : std::abs(ahead);
+  int64_t side = causal ? buckets : buckets / 2, exact = side / 2;
+  int64_t start = !causal && ahead > 0 ? side : 0;
+  if (distance < exact)
+    return start + distance;
+  double share = std::log(double(distance) / double(exact)) /
+                 std::log(farthest / double(exact));
+  auto further = static_cast<int64_t>(share * double(side - exact));
+  return start + std::min(side - 1, exact + further);
+}
+
+/// What is added to the scores of query row `i` in head `h`, by key; empty if
+/// there are no buckets [n, H].
+static std::vector<double> biases(const Masking &masking, const Array *buckets,
+                                  int64_t h, int64_t i) {
+  std::vector<double> bias;
+  for (int64_t j = 0; buckets && j < masking.keys; ++j)
+    bias.push_back(buckets->at(bucketOf(masking.keyAt(j) - masking.queryAt(i),
+                                        masking.causal, buckets->dim(0)),
+                               h));
+  return bias;
+}
+
 /// q [B, Tq, H, D], k [B, Tk, G, D], v [B, Tk, G, E] -> y [B, Tq, H, E]; head h
 /// reads group h * G / H. `lse` is [B, H, Tq].
 static LogicalResult attention(AttentionOp op, Frame &frame) {
   const Array &q = frame[op.getQ()], &k = frame[op.getK()],
               &v = frame[op.getV()];
-  if (op.getBuckets())
-    return op.emitOpError("with buckets has no loop in the interpreter");
   Masking masking = Masking::of(op, q, k);
   masking.valid = frame.find(op.getValid());
   masking.at = frame.find(op.getAt());
@@ -115,7 +146,9 @@ static LogicalResult attention(AttentionOp op, Frame &frame) {
       int64_t group = h * groups / heads;
       Head value{v, b, group};
       for (int64_t i = 0; i < q.dim(1); ++i) {
-        Weights weights = weigh(masking, {q, b, h}, {k, b, group}, i, {});
+        Weights weights =
+            weigh(masking, {q, b, h}, {k, b, group}, i,
+                  biases(masking, frame.find(op.getBuckets()), h, i));
         lse.at(b, h, i) = weights.lse;
         for (int64_t j = 0; j < k.dim(1); ++j)
           for (int64_t e = 0; e < width; ++e)

@@ -6,11 +6,14 @@
 namespace bitbyte::bb {
 
 void addElementwise(Loops &loops);
+void addQuantized(Loops &loops);
 void addRows(Loops &loops);
 void addContractions(Loops &loops);
 void addAttention(Loops &loops);
+void addFused(Loops &loops);
 void addGather(Loops &loops);
 void addScans(Loops &loops);
+void addScanGradients(Loops &loops);
 void addViews(Loops &loops);
 
 /// Registers `body(op, frame)` for one op class.

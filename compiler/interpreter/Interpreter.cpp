@@ -77,11 +77,14 @@ const Loops &bitbyte::bb::allLoops() {
   static const Loops loops = [] {
     Loops made;
     addElementwise(made);
+    addQuantized(made);
     addRows(made);
     addContractions(made);
     addAttention(made);
+    addFused(made);
     addGather(made);
     addScans(made);
+    addScanGradients(made);
     addViews(made);
     return made;
   }();

@@ -74,7 +74,40 @@ static LogicalResult selectiveScan(SelectiveScanOp op, Frame &frame) {
   return success();
 }
 
+/// h = exp(dt a) h + dt b x^T, y = c h for each head. x [B, T, H, P]; dt
+/// [B, T, H]; a [H]; b, c [B, T, G, N]; h [B, H, N, P] starts as `from`, or
+/// zero. `save` keeps h before every chunk.
+static LogicalResult ssd(SsdOp op, Frame &frame) {
+  const Array &x = frame[op.getX()], &dt = frame[op.getDt()],
+              &a = frame[op.getA()], &b = frame[op.getB()],
+              &c = frame[op.getC()];
+  const Array *from = frame.find(op.getFrom());
+  int64_t length = x.dim(1), heads = x.dim(2), width = x.dim(3),
+          groups = b.dim(2), states = b.dim(3), chunk = whole(op.getChunk());
+  Array h = from ? *from : Array({x.dim(0), heads, states, width});
+  Array saved = op.getSave() ? Array(shapeOf(op.getStates())) : Array();
+  Array y(x.shape);
+  for (int64_t n = 0; n < x.dim(0); ++n)
+    for (int64_t t = 0; t < length; ++t)
+      for (int64_t head = 0; head < heads; ++head)
+        for (int64_t s = 0; s < states; ++s)
+          for (int64_t p = 0; p < width; ++p) {
+            int64_t g = head * groups / heads;
+            double step = dt.at(n, t, head), &state = h.at(n, head, s, p);
+            if (op.getSave() && t % chunk == 0)
+              saved.at(n, t / chunk, head, s, p) = state;
+            state = std::exp(step * a[head]) * state +
+                    step * b.at(n, t, g, s) * x.at(n, t, head, p);
+            y.at(n, t, head, p) += state * c.at(n, t, g, s);
+          }
+  frame.set(op.getY(), std::move(y));
+  if (op.getStates())
+    frame.set(op.getStates(), op.getSave() ? std::move(saved) : std::move(h));
+  return success();
+}
+
 void bitbyte::bb::addScans(Loops &loops) {
   add<ConvOp, conv>(loops);
   add<SelectiveScanOp, selectiveScan>(loops);
+  add<SsdOp, ssd>(loops);
 }
