@@ -251,7 +251,8 @@ FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
     std::string text = joinPtx(objects);
     library.format = "ptx";
     library.bytes.assign(text.begin(), text.end());
-    addCubins(library, kernels.front(), KernelCache(options.cacheDirectory));
+    if (options.cubins)
+      addCubins(library, kernels.front(), KernelCache(options.cacheDirectory));
     return library;
   }
   llvm::Expected<std::vector<char>> bytes = linkSharedLibrary(objects);

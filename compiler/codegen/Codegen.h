@@ -14,6 +14,8 @@ struct Options {
   std::string target = "cpu-v3";
   /// Objects of earlier compilations; empty: none are kept. Made if missing.
   std::string cacheDirectory;
+  /// Whether ptxas assembles what is for a GPU, where there is one.
+  bool cubins = true;
 };
 
 struct Kernel {

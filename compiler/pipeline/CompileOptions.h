@@ -35,6 +35,7 @@ struct CompileOptions {
   std::string dumpPhases, dumpKernels; ///< Folders; empty: no dump.
   std::string cache;                   ///< Folder; empty: no cache.
   unsigned threads = 1;
+  bool cubins = true;               ///< Beside PTX, where ptxas is present.
   std::optional<Phase> testFailure; ///< Fails at its end: for tests.
   bool testCrash = false;           ///< Crashes instead.
 };

@@ -119,7 +119,7 @@ FailureOr<CompiledVariant> bb::compileVariant(ModuleOp module, StringRef target,
     return CompiledVariant();
   }
 
-  codegen::Options codegenOptions{target.str(), options.cache};
+  codegen::Options codegenOptions{target.str(), options.cache, options.cubins};
   std::vector<tile::KernelOp> kernels = usedKernels(module);
   FailureOr<codegen::Library> library = failure();
   if (failed(runner.lower(module, target, [&]() -> LogicalResult {

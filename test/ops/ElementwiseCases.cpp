@@ -255,6 +255,45 @@ std::vector<OpCase> elementwiseCases() {
          int64_t place = at[0] * 3 + at[1];
          return (place == 5 ? 6.5 : double(place + 1)) * in.aligned("x", at);
        }});
+  // A block's largest number becomes the largest code, and all others the
+  // nearest multiple of its share.
+  struct Encoding {
+    const char *name;
+    double codes;
+    int64_t block; ///< 0: a row, -1: all
+  };
+  for (Encoding to : {Encoding{"int8/row", 127, 0}, Encoding{"int4/4", 7, 4},
+                      Encoding{"ternary/tensor", 1, -1}}) {
+    auto coded = [to](const Inputs &in, const Index &at, unsigned) {
+      const Array &x = in["x"];
+      int64_t place = at[0] * x.dim(1) + at[1];
+      int64_t size = to.block > 0 ? to.block : to.block ? x.size() : x.dim(1);
+      double largest = 0;
+      for (int64_t i = place / size * size, end = i + size; i < end; ++i)
+        largest = std::max(largest, std::fabs(x[i]));
+      double code = x[place] / (largest / to.codes);
+      return (code - std::remainder(code, 1)) * (largest / to.codes);
+    };
+    const char *why = "no target has kernels for encodings";
+    cases.push_back({.op = "fake_quant",
+                     .signature = "%x: real[T, D] -> real[T, D]",
+                     .body = "fake_quant %x to " + std::string(to.name),
+                     .sizes = {"T=1 D=4", "T=3 D=20"},
+                     .element = coded,
+                     .bf16 = true,
+                     .noGradient = "it passes straight through",
+                     .straightThrough = true,
+                     .noKernel = why});
+    for (const char *op : {"quantize", "dequantize"})
+      cases.push_back({.op = op,
+                       .signature = "%x: f32[T, D] -> f32[T, D]",
+                       .body = "%q = quantize %x to " + std::string(to.name) +
+                               "\n%y = dequantize %q to f32\nreturn %y",
+                       .sizes = {"T=1 D=4", "T=3 D=20"},
+                       .element = coded,
+                       .noGradient = "codes are constant almost everywhere",
+                       .noKernel = why});
+  }
   cases.push_back({.op = "dropout",
                    .signature = "%x: real[B, T, D] -> real[B, T, D]",
                    .body = "dropout %x p 0.1",

@@ -22,11 +22,21 @@ double Inputs::aligned(const std::string &name, const Index &at) const {
   return x[place];
 }
 
+const std::vector<Family> &families() {
+  static const std::vector<Family> all = {{"Elementwise", elementwiseCases},
+                                          {"Rows", rowCases},
+                                          {"Contractions", contractionCases},
+                                          {"Attention", attentionCases},
+                                          {"Gathers", gatherCases},
+                                          {"Views", viewCases},
+                                          {"Scans", scanCases}};
+  return all;
+}
+
 std::vector<OpCase> allCases() {
   std::vector<OpCase> all;
-  for (auto cases :
-       {elementwiseCases, rowCases, contractionCases, attentionCases})
-    for (OpCase &row : cases())
+  for (const Family &family : families())
+    for (OpCase &row : family.cases())
       all.push_back(std::move(row));
   return all;
 }
@@ -109,9 +119,9 @@ std::vector<Instance> instancesOf(const OpCase &row, unsigned number) {
   return all;
 }
 
-std::vector<Instance> allInstances() {
+std::vector<Instance> instancesOf(const std::vector<OpCase> &rows) {
   std::vector<Instance> all;
-  for (auto [i, row] : enumerate(allCases()))
+  for (auto [i, row] : enumerate(rows))
     for (Instance &instance : instancesOf(row, i))
       all.push_back(std::move(instance));
   return all;
@@ -156,6 +166,40 @@ Inputs inputsFor(const Instance &instance, ProgramOp program) {
     inputs.arrays[argument.name] = inputFor(
         argument, program.getBody().getArgument(i).getType(), 1000 + i);
   return inputs;
+}
+
+std::vector<Array> inputList(const Instance &instance, const Inputs &inputs) {
+  std::vector<Array> list;
+  for (const Instance::Argument &argument : instance.arguments)
+    list.push_back(inputs[argument.name]);
+  return list;
+}
+
+std::string difference(const Array &have, const Array &want, double tolerance,
+                       double least) {
+  if (have.shape != want.shape)
+    return "shapes differ";
+  double scale = least;
+  for (double x : want.data)
+    if (std::isfinite(x))
+      scale = std::max(scale, std::fabs(x));
+  double most = 0;
+  int64_t place = -1;
+  for (int64_t i = 0; i < want.size(); ++i) {
+    if (have[i] == want[i] || (std::isnan(have[i]) && std::isnan(want[i])))
+      continue;
+    double off = std::fabs(have[i] - want[i]);
+    if (off <= tolerance * scale || off <= most)
+      continue;
+    most = std::isnan(off) ? INFINITY : off, place = i;
+  }
+  if (place < 0)
+    return "";
+  std::ostringstream text;
+  text.precision(9);
+  text << "element " << place << " of " << want.size() << " is " << have[place]
+       << ", not " << want[place] << " (largest " << scale << ")";
+  return text.str();
 }
 
 } // namespace bitbyte::bb::ops

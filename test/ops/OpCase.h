@@ -60,13 +60,39 @@ struct OpCase {
   std::string noGradient = {};
   /// The gradient passes a rounding that finite differences see.
   bool straightThrough = false;
+  /// Why fuse and tile refuse the row on every target.
+  std::string noKernel = {};
+  /// How far the interpreter may be from `element`.
+  double formula = 1e-12;
+  /// How far a kernel in f32 may be from float64, as a part of the largest
+  /// element. Gradients may be four times as far, and in 16 bits
+  /// `bf16Tolerance`, two units in the last place, is what counts.
+  double tolerance = 1e-5;
+  /// What the terms that cancel out in a result are about as large as.
+  double scale = 1e-2;
 };
+constexpr double bf16Tolerance = 1.6e-2;
+
+/// For rows of gradient ops: what the sum of `dy` times result 0 of `forward`
+/// changes by with each element of the input that result r names; by
+/// differences, and so for small sizes.
+Element slopeOf(Element forward, std::vector<std::string> wanted);
 
 std::vector<OpCase> elementwiseCases();
 std::vector<OpCase> rowCases();
 std::vector<OpCase> contractionCases();
 std::vector<OpCase> attentionCases();
-/// All of them.
+std::vector<OpCase> gatherCases();
+std::vector<OpCase> viewCases();
+std::vector<OpCase> scanCases();
+
+/// Rows that are tried together, in a test of their own.
+struct Family {
+  std::string name;
+  std::vector<OpCase> (*cases)();
+};
+const std::vector<Family> &families();
+/// Of all families.
 std::vector<OpCase> allCases();
 
 /// A row at one size and one compute type: a program of its own.
@@ -90,14 +116,25 @@ struct Instance {
 
 /// All sizes of a row, in f32 and where it says so in bf16.
 std::vector<Instance> instancesOf(const OpCase &row, unsigned number);
-/// Of all rows.
-std::vector<Instance> allInstances();
+/// Of many rows.
+std::vector<Instance> instancesOf(const std::vector<OpCase> &rows);
+
+/// Values of the size names of a row, by chance, that its op takes; empty for
+/// rows whose sizes are special.
+std::string randomSizes(const OpCase &row, std::mt19937_64 &random);
 
 /// Numbers for an argument, the same on every machine: floats as the type can
 /// hold them, integers whole.
 Array inputFor(const Instance::Argument &argument, mlir::Type type,
                uint64_t seed);
 Inputs inputsFor(const Instance &instance, ProgramOp program);
+/// In the order of the instance's arguments.
+std::vector<Array> inputList(const Instance &instance, const Inputs &inputs);
+
+/// Where two arrays differ most, beyond `tolerance` times the largest element,
+/// or times `least` if that is more; empty if nowhere.
+std::string difference(const Array &have, const Array &want, double tolerance,
+                       double least = 1e-2);
 
 /// `[low, high)`, from a generator whose sequence the standard fixes.
 double uniform(std::mt19937_64 &random, double low, double high);

@@ -126,13 +126,15 @@ std::vector<OpCase> rowCases() {
                    .body = "cross_entropy %x, %target",
                    .sizes = {"B=1 T=1 D=2", "B=2 T=3 D=37", "B=1 T=4 D=256"},
                    .element = crossEntropy,
-                   .bf16 = true});
+                   .bf16 = true,
+                   .scale = 9});
   cases.push_back({.op = "cross_entropy",
                    .signature = "%x: real[B, T, D] in -9..9, %target: i32[B, "
                                 "T] in 0..D -> f32[B, T]",
                    .body = "cross_entropy %x, %target bidirectional",
                    .sizes = {"B=2 T=3 D=300"},
-                   .element = crossEntropy});
+                   .element = crossEntropy,
+                   .scale = 9});
 
   struct Form {
     bool b, t, d, keep;

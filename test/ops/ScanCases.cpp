@@ -1,0 +1,246 @@
+//===- ScanCases.cpp - Rows of convolution and scans ----------------------===//
+//
+// A scan's formula is the sum that its recurrence stands for: what item j left
+// of itself by item t. Gradients are differences of these formulas.
+//
+//===----------------------------------------------------------------------===//
+
+#include "test/ops/OpCase.h"
+
+#include <cmath>
+
+namespace bitbyte::bb::ops {
+
+namespace {
+
+/// Row t of x, or of what came before it.
+double rowOf(const Inputs &in, int64_t b, int64_t t, int64_t d) {
+  if (t >= 0)
+    return in["x"].at(b, t, d);
+  return in.has("from") ? in["from"].at(b, t + in["from"].dim(1), d) : 0;
+}
+double conv(const Inputs &in, const Index &at, unsigned result) {
+  int64_t taps = in["w"].dim(1);
+  if (result == 1) // the tail
+    return rowOf(in, at[0], in["x"].dim(1) - (taps - 1) + at[1], at[2]);
+  double sum = in.has("bias") ? in["bias"].at(at[2]) : 0;
+  for (int64_t back = 0; back < taps; ++back)
+    sum += in["w"].at(at[2], taps - 1 - back) *
+           rowOf(in, at[0], at[1] - back, at[2]);
+  return sum;
+}
+
+/// The state h[s, d] before item `t`, from the items before it.
+double scanState(const Inputs &in, int64_t n, int64_t t, int64_t s, int64_t d) {
+  double sum = 0, decay = 1;
+  for (int64_t j = t; j-- > 0;) {
+    double dt = in["dt"].at(n, j, d);
+    sum += decay * dt * in["b"].at(n, j, s) * in["x"].at(n, j, d);
+    decay *= std::exp(dt * in["a"].at(d, s));
+  }
+  return sum + (in.has("from") ? decay * in["from"].at(n, s, d) : 0);
+}
+double selectiveScan(const Inputs &in, const Index &at, unsigned result) {
+  if (result == 1 && in.has("from")) // the state at the end
+    return scanState(in, at[0], in["x"].dim(1), at[1], at[2]);
+  if (result == 1)
+    return scanState(in, at[0], at[1] * in.size("S"), at[2], at[3]);
+  double y = 0;
+  for (int64_t s = 0; s < in["a"].dim(1); ++s)
+    y +=
+        in["c"].at(at[0], at[1], s) * scanState(in, at[0], at[1] + 1, s, at[2]);
+  return y;
+}
+
+/// The state h[s, p] of a head before item `t`.
+double ssdState(const Inputs &in, int64_t n, int64_t t, int64_t h, int64_t s,
+                int64_t p) {
+  int64_t g = h * in["b"].dim(2) / in["x"].dim(2);
+  double sum = 0, decay = 1;
+  for (int64_t j = t; j-- > 0;) {
+    double dt = in["dt"].at(n, j, h);
+    sum += decay * dt * in["b"].at(n, j, g, s) * in["x"].at(n, j, h, p);
+    decay *= std::exp(dt * in["a"].at(h));
+  }
+  return sum + (in.has("from") ? decay * in["from"].at(n, h, s, p) : 0);
+}
+double ssd(const Inputs &in, const Index &at, unsigned result) {
+  if (result == 1 && in.has("from"))
+    return ssdState(in, at[0], in["x"].dim(1), at[1], at[2], at[3]);
+  if (result == 1)
+    return ssdState(in, at[0], at[1] * in.size("Q"), at[2], at[3], at[4]);
+  int64_t g = at[2] * in["b"].dim(2) / in["x"].dim(2);
+  double y = 0;
+  for (int64_t s = 0; s < in["b"].dim(3); ++s)
+    y += in["c"].at(at[0], at[1], g, s) *
+         ssdState(in, at[0], at[1] + 1, at[2], s, at[3]);
+  return y;
+}
+
+} // namespace
+
+Element slopeOf(Element forward, std::vector<std::string> wanted) {
+  return [=](const Inputs &in, const Index &at, unsigned result) {
+    const Array &x = in[wanted[result]], &dy = in["dy"];
+    int64_t place = 0;
+    for (size_t axis = 0; axis < at.size(); ++axis)
+      place = place * x.shape[axis] + at[axis];
+    // Differences of two widths, of which the larger error is taken out.
+    auto slope = [&](double h) {
+      double sum = 0;
+      for (double step : {h, -h}) {
+        Inputs moved = in;
+        moved.arrays[wanted[result]][place] += step;
+        Index i(dy.shape.size(), 0);
+        for (int64_t k = 0; k < dy.size(); ++k) {
+          sum += (step > 0 ? 1 : -1) * dy[k] * forward(moved, i, 0);
+          for (size_t axis = i.size(); axis-- > 0 && ++i[axis] == dy.dim(axis);)
+            i[axis] = 0;
+        }
+      }
+      return sum / (2 * h);
+    };
+    constexpr double h = 1e-3;
+    return (4 * slope(h / 2) - slope(h)) / 3;
+  };
+}
+
+std::vector<OpCase> scanCases() {
+  std::vector<OpCase> cases;
+  const std::string decoding = "what generates does not learn",
+                    kept = "what it keeps is for the gradient rule alone",
+                    once = "the loss is differentiated once";
+  const std::string x = "%x: real[B, T, D], ", w = "%w: real[D, K]";
+  for (bool bias : {false, true})
+    cases.push_back({.op = "conv",
+                     .signature = x + w + (bias ? ", %bias: real[D]" : "") +
+                                  " -> real[B, T, D]",
+                     .body = "conv %x, %w" + std::string(bias ? ", %bias" : ""),
+                     .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=5 K=4",
+                               "B=1 T=70 D=19 K=3", "B=2 T=37 D=21 K=4"},
+                     .element = conv,
+                     .bf16 = true});
+  cases.push_back({.op = "conv",
+                   .signature = x + w +
+                                ", %from: real[B, K-1, D] -> real[B, T, D], "
+                                "real[B, K-1, D]",
+                   .body = "%y, %tail = conv %x, %w from %from\n"
+                           "return %y, %tail",
+                   .sizes = {"B=1 T=1 D=1 K=2", "B=2 T=1 D=37 K=4",
+                             "B=1 T=2 D=16 K=4", "B=2 T=9 D=21 K=3"},
+                   .element = conv,
+                   .bf16 = true,
+                   .noGradient = decoding});
+  cases.push_back(
+      {.op = "conv_grad",
+       .signature = x + w +
+                    ", %dy: real[B, T, D] -> real[B, T, D], "
+                    "f32[D, K], f32[D]",
+       .body = "%dx, %dw, %db = conv_grad %x, %w, %dy\n"
+               "return %dx, %dw, %db",
+       .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4", "B=2 T=5 D=9 K=3"},
+       .element =
+           [](const Inputs &in, const Index &at, unsigned result) {
+             if (result < 2)
+               return slopeOf(conv, {"x", "w"})(in, at, result);
+             double sum = 0;
+             const Array &dy = in["dy"];
+             for (int64_t i = at[0]; i < dy.size(); i += dy.dim(-1))
+               sum += dy[i];
+             return sum;
+           },
+       .bf16 = true,
+       .noGradient = once,
+       .formula = 1e-8});
+
+  const std::string scan =
+      "%x: real[B, T, D], %dt: real[B, T, D] in 0.01..0.5, %a: f32[D, N] in "
+      "-2..-0.1, %b: real[B, T, N], %c: real[B, T, N]";
+  cases.push_back({.op = "selective_scan",
+                   .signature = scan + " -> real[B, T, D]",
+                   .body = "selective_scan %x, %dt, %a, %b, %c",
+                   .sizes = {"B=1 T=1 D=1 N=1", "B=2 T=5 D=3 N=4",
+                             "B=1 T=70 D=9 N=2", "B=2 T=37 D=21 N=16"},
+                   .element = selectiveScan,
+                   .bf16 = true});
+  cases.push_back({.op = "selective_scan",
+                   .signature = scan + ", %from: f32[B, N, D] -> "
+                                       "real[B, T, D], f32[B, N, D]",
+                   .body = "%y, %h = selective_scan %x, %dt, %a, %b, %c from "
+                           "%from\nreturn %y, %h",
+                   .sizes = {"B=1 T=1 D=37 N=16", "B=2 T=7 D=5 N=3"},
+                   .element = selectiveScan,
+                   .bf16 = true,
+                   .noGradient = decoding});
+  cases.push_back({.op = "selective_scan",
+                   .signature = scan + " -> real[B, T, D], "
+                                       "f32[B, ceildiv(T, S), N, D]",
+                   .body = "%y, %h = selective_scan %x, %dt, %a, %b, %c save "
+                           "S\nreturn %y, %h",
+                   .sizes = {"B=1 T=1 D=1 N=1 S=4", "B=2 T=9 D=19 N=4 S=4"},
+                   .element = selectiveScan,
+                   .bf16 = true,
+                   .noGradient = kept});
+  const std::string ofScan[] = {"x", "dt", "a", "b", "c"};
+  cases.push_back(
+      {.op = "selective_scan_grad",
+       .signature = scan + ", %dy: real[B, T, D] -> real[B, T, D], real[B, T, "
+                           "D], f32[D, N], f32[B, T, N], f32[B, T, N]",
+       .body = "%y, %h = selective_scan %x, %dt, %a, %b, %c save S\n"
+               "%dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, "
+               "%b, %c, %h, %dy save S\nreturn %dx, %ddt, %da, %db, %dc",
+       .sizes = {"B=1 T=1 D=1 N=1 S=4", "B=2 T=6 D=3 N=2 S=4",
+                 "B=1 T=5 D=2 N=3 S=1"},
+       .element =
+           slopeOf(selectiveScan, {std::begin(ofScan), std::end(ofScan)}),
+       .bf16 = true,
+       .noGradient = once,
+       .formula = 1e-8});
+
+  const std::string ssdOf =
+      "%x: real[B, T, H, P], %dt: real[B, T, H] in 0.01..0.5, %a: f32[H] in "
+      "-2..-0.1, %b: real[B, T, G, N], %c: real[B, T, G, N]";
+  cases.push_back(
+      {.op = "ssd",
+       .signature = ssdOf + " -> real[B, T, H, P]",
+       .body = "ssd %x, %dt, %a, %b, %c chunk Q",
+       .sizes = {"B=1 T=1 H=1 P=1 G=1 N=1 Q=4", "B=2 T=9 H=4 P=5 G=2 N=3 Q=4",
+                 "B=1 T=37 H=3 P=9 G=1 N=16 Q=16"},
+       .element = ssd,
+       .bf16 = true});
+  cases.push_back(
+      {.op = "ssd",
+       .signature = ssdOf + ", %from: f32[B, H, N, P] -> "
+                            "real[B, T, H, P], f32[B, H, N, P]",
+       .body = "%y, %h = ssd %x, %dt, %a, %b, %c chunk Q from "
+               "%from\nreturn %y, %h",
+       .sizes = {"B=1 T=1 H=2 P=8 G=1 N=16 Q=8", "B=2 T=7 H=2 P=5 G=2 N=3 Q=4"},
+       .element = ssd,
+       .bf16 = true,
+       .noGradient = decoding});
+  cases.push_back({.op = "ssd",
+                   .signature = ssdOf + " -> real[B, T, H, P], "
+                                        "f32[B, ceildiv(T, Q), H, N, P]",
+                   .body = "%y, %h = ssd %x, %dt, %a, %b, %c chunk Q save\n"
+                           "return %y, %h",
+                   .sizes = {"B=2 T=9 H=2 P=5 G=1 N=3 Q=4"},
+                   .element = ssd,
+                   .bf16 = true,
+                   .noGradient = kept});
+  cases.push_back(
+      {.op = "ssd_grad",
+       .signature = ssdOf + ", %dy: real[B, T, H, P] -> real[B, T, H, P], "
+                            "f32[B, T, H], f32[H], f32[B, T, G, N], f32[B, T, "
+                            "G, N]",
+       .body = "%y, %h = ssd %x, %dt, %a, %b, %c chunk Q save\n"
+               "%dx, %ddt, %da, %db, %dc = ssd_grad %x, %dt, %a, %b, %c, %h, "
+               "%dy chunk Q\nreturn %dx, %ddt, %da, %db, %dc",
+       .sizes = {"B=1 T=1 H=1 P=1 G=1 N=1 Q=4", "B=1 T=6 H=2 P=3 G=1 N=2 Q=4"},
+       .element = slopeOf(ssd, {std::begin(ofScan), std::end(ofScan)}),
+       .bf16 = true,
+       .noGradient = once,
+       .formula = 1e-8});
+  return cases;
+}
+
+} // namespace bitbyte::bb::ops
