@@ -19,7 +19,7 @@ bb.model @mamba_lm(
   // Two families of published files: "embeddings" (written by default) and
   // "embedding". Convolution weights lie [channels, 1, taps].
   import_rule "backbone.embeddings.weight" also "backbone.embedding.weight"
-  import_rule "backbone.layers.*.mixer.conv1d.weight" reshape [-1, 1, 4]
+  import_rule "backbone.layers.*.mixer.conv1d.weight" reshape [-1, 1, d_conv]
 
   program @logits(%bytes: u8[B, T]) -> [B, T, vocab] {
     %table = param "backbone.embeddings.weight" [vocab, d_model] init normal(0.02)

@@ -3,14 +3,11 @@
 #include "compiler/pipeline/Load.h"
 
 #include "compiler/artifact/ArtifactWriter.h"
-#include "dialects/bb/BBOps.h"
+#include "passes/instantiate/Instantiate.h"
 
 #include "mlir/IR/Verifier.h"
 #include "mlir/Parser/Parser.h"
-#include "llvm/ADT/StringSet.h"
-#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
-#include "llvm/Support/Path.h"
 
 using namespace llvm;
 using namespace mlir;
@@ -28,7 +25,11 @@ public:
     LoadedSpec spec;
     spec.module =
         parse(path, FileLineColLoc::get(context, path, 0, 0), sources);
-    if (!spec.module || failed(resolveImports(*spec.module, path)) ||
+    auto load = [&](StringRef file, Location asker) {
+      SourceMgr manager;
+      return parse(file, asker, manager);
+    };
+    if (!spec.module || failed(resolveImports(*spec.module, path, load)) ||
         failed(verify(*spec.module)))
       return {};
     spec.sourceHash = hashOf(text);
@@ -49,40 +50,14 @@ private:
     }
     text += std::to_string((*buffer)->getBufferSize()) + "\n" +
             (*buffer)->getBuffer().str();
-    seen.insert(identity(path));
     manager.AddNewSourceBuffer(std::move(*buffer), SMLoc());
     // A block may call one that another file brings: verify when all are there.
     ParserConfig config(context, /*verifyAfterParse=*/false);
     return parseSourceFile<ModuleOp>(manager, config);
   }
 
-  LogicalResult resolveImports(ModuleOp module, StringRef path) {
-    for (auto import : llvm::make_early_inc_range(module.getOps<ImportOp>())) {
-      SmallString<128> target(sys::path::parent_path(path));
-      sys::path::append(target, import.getPath());
-      if (!seen.contains(identity(target))) {
-        SourceMgr manager;
-        OwningOpRef<ModuleOp> imported =
-            parse(target, import.getLoc(), manager);
-        if (!imported || failed(resolveImports(*imported, target)))
-          return failure();
-        module.getBody()->getOperations().splice(
-            Block::iterator(import), imported->getBody()->getOperations());
-      }
-      import.erase();
-    }
-    return success();
-  }
-
-  /// The same for two names of one file.
-  static std::string identity(StringRef path) {
-    SmallString<128> real;
-    return sys::fs::real_path(path, real) ? path.str() : std::string(real);
-  }
-
   SourceMgr &sources;
   MLIRContext *context;
-  llvm::StringSet<> seen;
   std::string text; // all files, each behind its length: what the hash is of
 };
 

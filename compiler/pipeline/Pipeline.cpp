@@ -338,7 +338,8 @@ std::unique_ptr<fb::ImportRuleT> tableOf(ImportRuleOp rule) {
       table->names.push_back(name.str());
   table->transpose = rule.getTranspose();
   if (auto reshape = rule.getReshape())
-    table->reshape.assign(reshape->begin(), reshape->end());
+    for (auto size : reshape->getAsRange<DimAttr>())
+      table->reshape.push_back(*size.constant());
   table->ignore = rule.getIgnore();
   return table;
 }

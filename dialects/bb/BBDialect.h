@@ -20,6 +20,9 @@ using Env = llvm::DenseMap<mlir::StringAttr, mlir::Attribute>;
 
 /// Replaces names by their values. Names without a value stay.
 mlir::Attribute substitute(mlir::Attribute expr, const Env &env);
+/// a op b, `op` one of + - * /: a DimAttr of two of them, else a number.
+mlir::Attribute combine(mlir::MLIRContext *context, char op, mlir::Attribute a,
+                        mlir::Attribute b);
 /// `ceildiv(a, b)` and its like, folded where both are known.
 DimAttr applyFn(mlir::MLIRContext *context, llvm::StringRef fn,
                 llvm::ArrayRef<DimAttr> arguments);

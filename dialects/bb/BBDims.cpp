@@ -229,13 +229,12 @@ static Attribute substituteDim(DimAttr dim, const Env &env) {
     auto it = env.find(s);
     return it == env.end() ? Attribute(dim) : it->second;
   }
-  SmallVector<DimAttr> atoms;
+  SmallVector<Attribute> atoms;
   for (Attribute a : dim.getAtoms()) {
     if (auto s = dyn_cast<StringAttr>(a)) {
       auto it = env.find(s);
-      DimAttr value =
-          it == env.end() ? DimAttr() : dyn_cast<DimAttr>(it->second);
-      atoms.push_back(value ? value : DimAttr::symbol(ctx, s));
+      bool number = it != env.end() && !isa<StringAttr>(it->second);
+      atoms.push_back(number ? it->second : DimAttr::symbol(ctx, s));
     } else {
       auto fn = cast<DimFnAttr>(a);
       SmallVector<DimAttr> args;
@@ -246,19 +245,20 @@ static Attribute substituteDim(DimAttr dim, const Env &env) {
       atoms.push_back(applyFn(ctx, fn.getFn(), args));
     }
   }
-  DimAttr sum = DimAttr::get(ctx, 0);
+  // A name that stands for a real number makes the sum one.
+  Attribute sum = DimAttr::get(ctx, 0);
   ArrayRef<int64_t> c = dim.getCode();
   for (size_t i = 0; i < c.size();) {
-    DimAttr t = DimAttr::get(ctx, c[i]) / DimAttr::get(ctx, c[i + 1]);
+    Attribute t = DimAttr::get(ctx, c[i]) / DimAttr::get(ctx, c[i + 1]);
     int64_t n = c[i + 2];
     i += 3;
     for (int64_t k = 0; k < n; ++k, i += 2) {
       for (int64_t e = 0; e < c[i + 1]; ++e)
-        t = t * atoms[c[i]];
+        t = combine(ctx, '*', t, atoms[c[i]]);
       for (int64_t e = 0; e < -c[i + 1]; ++e)
-        t = t / atoms[c[i]];
+        t = combine(ctx, '/', t, atoms[c[i]]);
     }
-    sum = sum + t;
+    sum = combine(ctx, '+', sum, t);
   }
   return sum;
 }

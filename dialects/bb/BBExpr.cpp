@@ -10,7 +10,8 @@
 using namespace mlir;
 using namespace bitbyte::bb;
 
-static Attribute combine(MLIRContext *ctx, char op, Attribute a, Attribute b) {
+Attribute bitbyte::bb::combine(MLIRContext *ctx, char op, Attribute a,
+                               Attribute b) {
   auto x = dyn_cast<DimAttr>(a), y = dyn_cast<DimAttr>(b);
   if (x && y) {
     switch (op) {

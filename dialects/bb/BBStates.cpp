@@ -184,12 +184,11 @@ ParseResult ImportRuleOp::parse(OpAsmParser &p, OperationState &s) {
   if (succeeded(p.parseOptionalKeyword("transpose")))
     s.addAttribute("transpose", b.getUnitAttr());
   if (succeeded(p.parseOptionalKeyword("reshape"))) {
-    SmallVector<int64_t> dims;
-    if (p.parseCommaSeparatedList(AsmParser::Delimiter::Square, [&] {
-          return p.parseInteger(dims.emplace_back());
-        }))
+    SmallVector<DimAttr> dims;
+    if (parseDims(p, dims))
       return failure();
-    s.addAttribute("reshape", b.getDenseI64ArrayAttr(dims));
+    s.addAttribute("reshape", b.getArrayAttr(SmallVector<Attribute>(
+                                  dims.begin(), dims.end())));
   }
   return success();
 }
@@ -208,7 +207,8 @@ void ImportRuleOp::print(OpAsmPrinter &p) {
     p << " transpose";
   if (getReshape()) {
     p << " reshape [";
-    llvm::interleaveComma(*getReshape(), p.getStream());
+    llvm::interleaveComma(getReshape()->getAsRange<DimAttr>(), p.getStream(),
+                          [&](DimAttr size) { p << size.str(); });
     p << ']';
   }
 }

@@ -216,10 +216,11 @@ def BB_ImportRuleOp : BB_Structure<"import_rule"> {
     bb.import_rule ignore "transformer.h.*.attn.bias"
     ```
     `*` captures a part of a name. Reads accept `name` and every `also`; writes
-    use `name` (default: the spec's own).
+    use `name` (default: the spec's own). `reshape [-1, 1, d_conv]` gives the shape
+    in the file: expressions over config names, -1 for what is left.
   }];
   let arguments = (ins OptionalAttr<StrAttr>:$pattern, OptionalAttr<ArrayAttr>:$names,
-                       UnitAttr:$transpose, OptionalAttr<DenseI64ArrayAttr>:$reshape,
+                       UnitAttr:$transpose, OptionalAttr<ArrayAttr>:$reshape,
                        UnitAttr:$ignore);
 }
 

@@ -1,10 +1,11 @@
-//===- Calls.cpp - Imports, and the names that a call binds
-//----------------===//
+//===- Calls.cpp - Imports, and the names that a call binds ---------------===//
 #include "passes/instantiate/Calls.h"
 #include "dialects/bb/Nearest.h"
 #include "passes/instantiate/Instantiate.h"
 
 #include "llvm/ADT/StringSet.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace bitbyte::bb;
@@ -36,8 +37,8 @@ static ArrayAttr configOf(Operation *op) {
   return op->getAttrOfType<ArrayAttr>("config");
 }
 
-/// Binds the names of a block: explicit values, then defaults, then names of
-/// the same spelling in the caller (`visible`), then shapes of the arguments.
+/// Binds the names of a block: explicit values, then names of the same spelling
+/// in the caller (`visible`), then defaults; others by shapes of the arguments.
 LogicalResult bitbyte::bb::bindNames(CallOp call, Operation *callee,
                                      ArrayRef<Type> actual,
                                      const Env &callerValues,
@@ -70,10 +71,10 @@ LogicalResult bitbyte::bb::bindNames(CallOp call, Operation *callee,
       v = it->second ? it->second : DimAttr::symbol(ctx, c.getName());
       given.erase(it);
       v = substitute(v, callerValues);
-    } else if (c.getValue())
-      v = substitute(c.getValue(), env);
-    else if (visible(c.getName()))
+    } else if (visible(c.getName()))
       v = substitute(DimAttr::symbol(ctx, c.getName()), callerValues);
+    else if (c.getValue())
+      v = substitute(c.getValue(), env);
     else {
       auto d = call.emitOpError() << "must give '" << c.getName().getValue()
                                   << "' to @" << call.getCallee();
@@ -179,25 +180,48 @@ LogicalResult bitbyte::bb::checkCalls(ModuleOp module) {
   });
   return failure(r.wasInterrupted());
 }
-LogicalResult bitbyte::bb::resolveImports(
-    ModuleOp module,
-    function_ref<OwningOpRef<ModuleOp>(StringRef, Location)> load) {
-  llvm::StringSet<> seen;
-  SmallVector<ImportOp> todo(module.getOps<ImportOp>());
-  while (!todo.empty()) {
-    ImportOp import = todo.pop_back_val();
-    if (seen.insert(import.getPath()).second) {
-      OwningOpRef<ModuleOp> file = load(import.getPath(), import.getLoc());
-      if (!file)
-        return import.emitOpError()
-               << "cannot read '" << import.getPath() << "'";
-      for (Operation &op : llvm::make_early_inc_range(*file->getBody())) {
-        op.moveBefore(module.getBody(), module.getBody()->end());
-        if (auto more = dyn_cast<ImportOp>(op))
-          todo.push_back(more);
+
+//===-- imports
+//--------------------------------------------------------------===//
+
+namespace {
+class Importer {
+public:
+  using Load = function_ref<OwningOpRef<ModuleOp>(StringRef, Location)>;
+  explicit Importer(Load load) : load(load) {}
+
+  LogicalResult run(ModuleOp module, StringRef path) {
+    seen.insert(identity(path));
+    for (auto import : llvm::make_early_inc_range(module.getOps<ImportOp>())) {
+      SmallString<128> target(llvm::sys::path::parent_path(path));
+      llvm::sys::path::append(target, import.getPath());
+      if (!seen.contains(identity(target))) {
+        OwningOpRef<ModuleOp> file = load(target, import.getLoc());
+        if (!file || failed(run(*file, target)))
+          return failure();
+        module.getBody()->getOperations().splice(
+            Block::iterator(import), file->getBody()->getOperations());
       }
+      import.erase();
     }
-    import.erase();
+    return success();
   }
-  return success();
+
+private:
+  /// The same for two names of one file.
+  static std::string identity(StringRef path) {
+    SmallString<128> real;
+    return llvm::sys::fs::real_path(path, real) ? path.str()
+                                                : std::string(real);
+  }
+
+  Load load;
+  llvm::StringSet<> seen;
+};
+} // namespace
+
+LogicalResult bitbyte::bb::resolveImports(
+    ModuleOp module, StringRef path,
+    function_ref<OwningOpRef<ModuleOp>(StringRef, Location)> load) {
+  return Importer(load).run(module, path);
 }

@@ -29,13 +29,9 @@ public:
     b.setInsertionPointAfter(model);
     out = ModelOp::create(b, model.getLoc(), model.getSymName(), resolved());
     out.getBody().emplaceBlock();
-    if (failed(programs())) {
+    if (failed(programs()) || failed(importRules())) {
       out.erase();
       return failure();
-    }
-    for (auto rule : model.getBody().getOps<ImportRuleOp>()) {
-      b.setInsertionPointToEnd(&out.getBody().front());
-      b.clone(*rule);
     }
     return out;
   }
@@ -93,6 +89,30 @@ private:
       if (c.getRole() != "value")
         names.push_back(c.getName());
     return names;
+  }
+
+  /// Copies the rules, with shapes in numbers.
+  LogicalResult importRules() {
+    for (auto rule : model.getBody().getOps<ImportRuleOp>()) {
+      b.setInsertionPointToEnd(&out.getBody().front());
+      auto copy = cast<ImportRuleOp>(b.clone(*rule));
+      if (!rule.getReshape())
+        continue;
+      SmallVector<Attribute> sizes;
+      int64_t open = 0;
+      for (DimAttr size : rule.getReshape()->getAsRange<DimAttr>()) {
+        auto known = dyn_cast<DimAttr>(substitute(size, config));
+        int64_t whole = known ? known.constant().value_or(0) : 0;
+        open += whole == -1;
+        if (whole < 1 && (whole != -1 || open > 1))
+          return rule.emitOpError()
+                 << "cannot reshape to '" << size.str()
+                 << "': sizes are whole numbers above 0, one of them may be -1";
+        sizes.push_back(known);
+      }
+      copy.setReshapeAttr(b.getArrayAttr(sizes));
+    }
+    return success();
   }
 
   LogicalResult programs() {

@@ -32,10 +32,11 @@ struct InstantiateOptions {
   bool decode = false;
 };
 
-/// Moves the ops of imported files into `module`, each file once. `load` gives
-/// the module of a path as written in the import.
+/// Puts the ops of imported files in the place of the imports, each file once.
+/// Paths count from the importing file, the first of which is at `path`. `load`
+/// gives the module of a file, or null after saying at the location why not.
 mlir::LogicalResult resolveImports(
-    mlir::ModuleOp module,
+    mlir::ModuleOp module, llvm::StringRef path,
     llvm::function_ref<mlir::OwningOpRef<mlir::ModuleOp>(llvm::StringRef,
                                                          mlir::Location)>
         load);

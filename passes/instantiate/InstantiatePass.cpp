@@ -3,7 +3,8 @@
 
 #include "mlir/AsmParser/AsmParser.h"
 #include "mlir/Parser/Parser.h"
-#include "llvm/Support/Path.h"
+#include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/SourceMgr.h"
 
 namespace bitbyte::bb {
 #define GEN_PASS_DEF_INSTANTIATEPASS
@@ -100,18 +101,23 @@ private:
     }
   }
 
-  /// Imports are paths from the importing file; bbc has resolved them already.
+  /// bbc has resolved the imports already; bb-opt has not.
   LogicalResult importFiles(ModuleOp module) {
     auto from = module.getLoc()->findInstanceOf<FileLineColLoc>();
-    SmallString<128> folder;
-    if (from)
-      folder = llvm::sys::path::parent_path(from.getFilename().getValue());
-    return resolveImports(module, [&](StringRef path, Location) {
-      SmallString<128> full(folder);
-      llvm::sys::path::append(full, path);
+    StringRef path = from ? from.getFilename().getValue() : StringRef();
+    auto load = [&](StringRef file, Location asker) -> OwningOpRef<ModuleOp> {
+      auto buffer = llvm::MemoryBuffer::getFile(file);
+      if (!buffer) {
+        emitError(asker) << "cannot read '" << file
+                         << "': " << buffer.getError().message();
+        return {};
+      }
+      llvm::SourceMgr sources;
+      sources.AddNewSourceBuffer(std::move(*buffer), llvm::SMLoc());
       ParserConfig config(&getContext(), /*verifyAfterParse=*/false);
-      return parseSourceFile<ModuleOp>(full, config);
-    });
+      return parseSourceFile<ModuleOp>(sources, config);
+    };
+    return resolveImports(module, path, load);
   }
 
   FailureOr<InstantiateOptions> fromText() {
