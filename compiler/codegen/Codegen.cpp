@@ -187,18 +187,26 @@ static std::string joinPtx(ArrayRef<std::string> modules) {
   return result;
 }
 
-/// Adds cubins, and what the kernels take. Without ptxas nothing is added: a
-/// driver assembles PTX itself.
-static void addCubins(Library &library, tile::KernelOp at,
-                      const KernelCache &cache) {
+/// Adds cubins, and what the kernels take. Where ptxas is missing or refuses,
+/// nothing is added, unless it must be: a driver assembles PTX itself.
+static LogicalResult addCubins(Library &library, tile::KernelOp at,
+                               const Options &options) {
   std::optional<std::string> ptxas = findPtxas();
+  if (!ptxas && options.mustAssemble)
+    return emitError(UnknownLoc::get(at.getContext()))
+           << "no ptxas to assemble for " << llvm::join(options.gpuArchs, ", ")
+           << ": it is neither on PATH nor in CUDA_HOME/bin nor in "
+              "/usr/local/cuda/bin";
   if (!ptxas)
-    return;
+    return success();
   struct Part {
     llvm::StringRef arch;
     std::string code, problem;
   };
-  Part parts[] = {{"sm_80", "", ""}, {"sm_90", "", ""}};
+  SmallVector<Part> parts;
+  for (const std::string &arch : options.gpuArchs)
+    parts.push_back({arch, "", ""});
+  KernelCache cache(options.cacheDirectory);
   llvm::StringRef ptx(library.bytes.data(), library.bytes.size());
   parallelForEach(at.getContext(), parts, [&](Part &part) {
     std::string key =
@@ -220,6 +228,8 @@ static void addCubins(Library &library, tile::KernelOp at,
   });
   for (Part &part : parts) {
     if (!part.problem.empty()) {
+      if (options.mustAssemble)
+        return at.emitError() << "for " << part.arch << ", " << part.problem;
       at.emitWarning() << part.problem << "; the artifact has no cubin for "
                        << part.arch;
       continue;
@@ -230,6 +240,7 @@ static void addCubins(Library &library, tile::KernelOp at,
           resourcesOf(messages, kernel.symbol, part.arch));
     library.cubins.push_back(cubin.str());
   }
+  return success();
 }
 
 FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
@@ -251,8 +262,8 @@ FailureOr<Library> compile(ArrayRef<tile::KernelOp> kernels,
     std::string text = joinPtx(objects);
     library.format = "ptx";
     library.bytes.assign(text.begin(), text.end());
-    if (options.cubins)
-      addCubins(library, kernels.front(), KernelCache(options.cacheDirectory));
+    if (failed(addCubins(library, kernels.front(), options)))
+      return failure();
     return library;
   }
   llvm::Expected<std::vector<char>> bytes = linkSharedLibrary(objects);

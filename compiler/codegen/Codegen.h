@@ -14,8 +14,10 @@ struct Options {
   std::string target = "cpu-v3";
   /// Objects of earlier compilations; empty: none are kept. Made if missing.
   std::string cacheDirectory;
-  /// Whether ptxas assembles what is for a GPU, where there is one.
-  bool cubins = true;
+  /// Machines ("sm_80") that PTX is assembled for as well; may be none.
+  std::vector<std::string> gpuArchs = {"sm_80", "sm_90"};
+  /// Whether it is an error if one of them cannot be had.
+  bool mustAssemble = false;
 };
 
 struct Kernel {
@@ -33,7 +35,7 @@ struct Library {
   std::string format = "elf"; ///< or "ptx"
   std::vector<char> bytes;    ///< a shared library that needs no other, or text
   std::vector<Kernel> kernels;     ///< one per kernel given, in order
-  std::vector<std::string> cubins; ///< PTX assembled for sm_80 and sm_90, where
+  std::vector<std::string> cubins; ///< PTX assembled for `gpuArchs`, where
                                    ///< ptxas is present
 };
 

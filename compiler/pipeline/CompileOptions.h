@@ -22,7 +22,8 @@ struct CompileOptions {
   std::string preset;
   NameValues config; ///< --set, in order.
   std::string computeType = "f32";
-  std::vector<std::string> targets; ///< Resolved: "cpu-v3", never "cpu".
+  std::vector<std::string> targets;  ///< Resolved: "cpu-v3", never "cpu".
+  std::vector<std::string> gpuArchs; ///< --gpu-arch; empty: what bbc chooses.
   std::vector<std::string>
       programs; ///< "train", "score", ...; empty: all that the spec allows.
   std::vector<NameValues>

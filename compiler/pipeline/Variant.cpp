@@ -119,7 +119,13 @@ FailureOr<CompiledVariant> bb::compileVariant(ModuleOp module, StringRef target,
     return CompiledVariant();
   }
 
-  codegen::Options codegenOptions{target.str(), options.cache, options.cubins};
+  codegen::Options codegenOptions{target.str(), options.cache};
+  if (!options.cubins)
+    codegenOptions.gpuArchs.clear();
+  if (!options.gpuArchs.empty()) {
+    codegenOptions.gpuArchs = options.gpuArchs;
+    codegenOptions.mustAssemble = true;
+  }
   std::vector<tile::KernelOp> kernels = usedKernels(module);
   FailureOr<codegen::Library> library = failure();
   if (failed(runner.lower(module, target, [&]() -> LogicalResult {

@@ -55,6 +55,12 @@ cl::list<std::string>
             cl::desc("Of cpu (this machine's level), cpu-v3, cpu-v4, "
                      "cpu-v4bf16, cuda (default cpu)"));
 cl::list<std::string>
+    gpuArchs("gpu-arch", cl::value_desc("list"), cl::CommaSeparated,
+             cl::cat(outputGroup),
+             cl::desc("GPUs to assemble for, as sm_90, beside the PTX that all "
+                      "take from sm_80 on (default sm_80,sm_90 where ptxas is "
+                      "present)"));
+cl::list<std::string>
     programs("programs", cl::value_desc("list"), cl::CommaSeparated,
              cl::cat(outputGroup),
              cl::desc("Of train, eval, generate, gradients and the spec's own "
@@ -181,6 +187,25 @@ bool resolveTargets(std::vector<std::string> &result) {
   return true;
 }
 
+/// Fills `result` with the machines of --gpu-arch, each once; false if one is
+/// wrong.
+bool resolveArchs(std::vector<std::string> &result,
+                  const std::vector<std::string> &targets) {
+  constexpr StringRef known[] = {"sm_80", "sm_86",  "sm_87",  "sm_89",
+                                 "sm_90", "sm_100", "sm_103", "sm_120"};
+  if (!gpuArchs.empty() && !is_contained(targets, "cuda"))
+    return usage("--gpu-arch needs cuda in --targets"), false;
+  for (const std::string &name : gpuArchs) {
+    if (!is_contained(known, name))
+      return usage("--gpu-arch: no machine '" + name + "' from sm_80 on" +
+                   hintOrList(name, known)),
+             false;
+    if (!is_contained(result, name))
+      result.push_back(name);
+  }
+  return true;
+}
+
 std::string defaultCache() {
   if (const char *folder = std::getenv("BITBYTE_CACHE"))
     return folder;
@@ -240,7 +265,8 @@ std::variant<CompileOptions, int> bitbyte::bb::parseCommandLine(int argc,
     return usage("--dtype is f32 or bf16, not '" + computeType + "'" +
                  hint(computeType, {"f32", "bf16"}));
   options.computeType = computeType;
-  if (!resolveTargets(options.targets))
+  if (!resolveTargets(options.targets) ||
+      !resolveArchs(options.gpuArchs, options.targets))
     return usageError;
   options.programs.assign(programs.begin(), programs.end());
   options.optimizer = optimizer;
