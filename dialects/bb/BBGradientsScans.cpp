@@ -26,6 +26,16 @@ GRADIENT(ConvOp) {
 }
 REFUSED_GRADIENT(ConvGradOp)
 
+template <typename Scan, typename Gradients>
+static LogicalResult addScanGradients(Rule &r, Scan scan, Gradients of) {
+  r.add(scan.getX(), of.getDx());
+  r.add(scan.getDt(), of.getDdt());
+  r.add(scan.getA(), of.getDa());
+  r.add(scan.getB(), of.getDb());
+  r.add(scan.getC(), of.getDc());
+  return success();
+}
+
 /// Items between saved states: the chunk's states and decays of a few state
 /// rows stay in the first cache.
 static constexpr int64_t kItemsPerState = 32;
@@ -55,12 +65,7 @@ GRADIENT(SelectiveScanOp) {
   auto grad = SelectiveScanGradOp::create(g, getLoc(), getX(), getDt(), getA(),
                                           getB(), getC(), saving.getStates(),
                                           dy, *saving.getSave());
-  r.add(getX(), grad.getDx());
-  r.add(getDt(), grad.getDdt());
-  r.add(getA(), grad.getDa());
-  r.add(getB(), grad.getDb());
-  r.add(getC(), grad.getDc());
-  return success();
+  return addScanGradients(r, *this, grad);
 }
 REFUSED_GRADIENT(SelectiveScanGradOp)
 
@@ -82,11 +87,6 @@ GRADIENT(SsdOp) {
   }
   auto grad = SsdGradOp::create(g, getLoc(), getX(), getDt(), getA(), getB(),
                                 getC(), saving.getStates(), dy, getChunkAttr());
-  r.add(getX(), grad.getDx());
-  r.add(getDt(), grad.getDdt());
-  r.add(getA(), grad.getDa());
-  r.add(getB(), grad.getDb());
-  r.add(getC(), grad.getDc());
-  return success();
+  return addScanGradients(r, *this, grad);
 }
 REFUSED_GRADIENT(SsdGradOp)
