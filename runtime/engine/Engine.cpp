@@ -56,6 +56,7 @@ public:
   }
   Result<void> runAll(std::span<const Run> runs,
                       const std::function<Result<void>()> &meanwhile) override;
+  Result<void> stage(std::span<const Run> runs) override;
   Result<void> readState(std::string_view name,
                          std::span<std::byte> out) override;
   Result<void> writeState(std::string_view name,
@@ -328,6 +329,17 @@ ProgramEngine::runAll(std::span<const Run> runs,
                     return runSteps(program, /*wait=*/false);
                   }}));
   return sequence->replay(*device, runs, meanwhile);
+}
+
+Result<void> ProgramEngine::stage(std::span<const Run> runs) {
+  for (const Run &run : runs)
+    for (const InputBytes &input : run.inputs)
+      BB_TRY(match(*run.program, run.program->inputs, "input", input.name,
+                   input.bytes.size()));
+  for (Sequence &sequence : sequences)
+    if (sequence.fits(runs))
+      sequence.stage(runs);
+  return {};
 }
 
 Result<void> ProgramEngine::prepare() {

@@ -17,6 +17,7 @@ namespace bitbyte {
 struct InputBytes {
   std::string_view name;
   std::span<const std::byte> bytes;
+  bool staged = false; ///< `Engine::stage` was given the same bytes before.
 };
 struct OutputBytes {
   std::string_view name;
@@ -82,6 +83,12 @@ public:
       BB_TRY(run(*each.program, each.inputs, each.outputs));
     return meanwhile ? meanwhile() : Result<void>();
   }
+
+  /// Copies inputs of the next `runAll` of these programs to where the device
+  /// will read them, while it works on this one: to be called from `meanwhile`.
+  /// Inputs may be missing. They are given to that `runAll` again, marked as
+  /// staged, and are copied there if they could not be here.
+  virtual Result<void> stage(std::span<const Run> runs) { return {}; }
 
   /// Copies a state (a flat one or a slice, common or derived) out or in.
   virtual Result<void> readState(std::string_view name,

@@ -37,7 +37,18 @@ bool Sequence::fits(std::span<const Run> runs) const {
       });
 }
 
-Result<void> Sequence::note(Device &device, const Walk &walk) const {
+/// What a run is given for input number `i` of its program; null: nothing.
+static const InputBytes *inputOf(const Run &run, const Program &program,
+                                 size_t i) {
+  auto given = std::find_if(run.inputs.begin(), run.inputs.end(),
+                            [&](const InputBytes &input) {
+                              return input.name == program.inputs[i].name;
+                            });
+  return given == run.inputs.end() ? nullptr : &*given;
+}
+
+Result<void> Sequence::note(Device &device, const Walk &walk,
+                            const DeviceMemory &host) const {
   for (const Part &part : parts) {
     for (size_t i = 0; i < part.program->inputs.size(); ++i) {
       const Buffer &buffer = part.program->inputs[i].buffer;
@@ -55,8 +66,9 @@ Result<void> Sequence::note(Device &device, const Walk &walk) const {
 }
 
 Result<void> Sequence::record(Device &device, const Walk &walk) {
-  if (!host.data) {
-    BB_ASSIGN(host, device.hostMemory(hostBytes));
+  Place &place = places[turn];
+  if (!place.host.data) {
+    BB_ASSIGN(place.host, device.hostMemory(hostBytes));
   }
   std::string names;
   for (size_t i = 0; i < parts.size(); ++i)
@@ -64,33 +76,50 @@ Result<void> Sequence::record(Device &device, const Walk &walk) {
       names += fmt::format("{}'{}'", names.empty() ? "" : ", ",
                            parts[i].program->name);
   BB_TRY(device.beginRecording(names));
-  Result<void> noted = note(device, walk);
+  Result<void> noted = note(device, walk, place.host);
   auto ended = device.endRecording();
   BB_TRY(noted); // it says more than that the recording is void
   if (!ended)
     return tl::unexpected(std::move(ended.error()));
-  recording = std::move(*ended);
+  place.recording = std::move(*ended);
   return {};
+}
+
+void Sequence::stage(std::span<const Run> runs) {
+  Place &place = places[turn];
+  place.staged.clear();
+  if (!place.host.data)
+    return;
+  for (size_t r = 0; r < runs.size(); ++r)
+    for (size_t i = 0; i < parts[r].program->inputs.size(); ++i)
+      if (const InputBytes *given = inputOf(runs[r], *parts[r].program, i)) {
+        uint64_t offset = parts[r].inputOffsets[i];
+        std::memcpy(place.host.data + offset, given->bytes.data(),
+                    given->bytes.size());
+        place.staged.insert(offset);
+      }
 }
 
 Result<void> Sequence::replay(Device &device, std::span<const Run> runs,
                               const std::function<Result<void>()> &meanwhile) {
+  Place &place = places[turn];
+  turn = 1 - turn;
   for (size_t r = 0; r < runs.size(); ++r)
     for (size_t i = 0; i < parts[r].program->inputs.size(); ++i) {
-      const Tensor &tensor = parts[r].program->inputs[i];
-      auto given = std::find_if(
-          runs[r].inputs.begin(), runs[r].inputs.end(),
-          [&](const InputBytes &input) { return input.name == tensor.name; });
-      std::memcpy(host.data + parts[r].inputOffsets[i], given->bytes.data(),
-                  given->bytes.size());
+      const InputBytes *given = inputOf(runs[r], *parts[r].program, i);
+      uint64_t offset = parts[r].inputOffsets[i];
+      if (!given->staged || !place.staged.contains(offset))
+        std::memcpy(place.host.data + offset, given->bytes.data(),
+                    given->bytes.size());
     }
-  BB_TRY(device.replay(*recording));
+  place.staged.clear();
+  BB_TRY(device.replay(*place.recording));
   Result<void> done = meanwhile ? meanwhile() : Result<void>();
   BB_TRY(device.finish());
   for (size_t r = 0; r < runs.size(); ++r)
     for (size_t i = 0; i < runs[r].outputs.size(); ++i)
       std::memcpy(runs[r].outputs[i].bytes.data(),
-                  host.data + parts[r].outputOffsets[i],
+                  place.host.data + parts[r].outputOffsets[i],
                   runs[r].outputs[i].bytes.size());
   return done;
 }

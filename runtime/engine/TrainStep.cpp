@@ -72,8 +72,9 @@ public:
   NumberedRun(Engine &engine, const Program &program)
       : engine(engine), program(program), results(program.outputs.size()) {}
 
-  void tensor(std::string_view name, std::span<const uint8_t> bytes) {
-    inputs.push_back({name, std::as_bytes(bytes)});
+  void tensor(std::string_view name, std::span<const uint8_t> bytes,
+              bool staged = false) {
+    inputs.push_back({name, std::as_bytes(bytes), staged});
   }
   Result<void> number(std::string_view name, double value, uint64_t whole = 0) {
     const Tensor *tensor = program.input(name);
@@ -126,9 +127,9 @@ private:
 
 Result<void> feedMicro(NumberedRun &run, std::span<const uint8_t> bytes,
                        std::span<const uint8_t> next, int64_t micros,
-                       uint64_t seed, uint64_t counter) {
-  run.tensor("bytes", bytes);
-  run.tensor("next", next);
+                       uint64_t seed, uint64_t counter, bool staged = false) {
+  run.tensor("bytes", bytes, staged);
+  run.tensor("next", next, staged);
   BB_TRY(run.number("weight", 1.0 / (double(bytes.size()) * double(micros))));
   BB_TRY(run.number("seed", double(seed), seed));
   return run.number("counter", double(counter), counter);
@@ -205,7 +206,7 @@ Result<StepResult> runStep(Engine &engine, const StepBatch &batch,
     size_t begin = size_t(i) * size;
     BB_TRY(feedMicro(parts.back(), batch.bytes.subspan(begin, size),
                      batch.next.subspan(begin, size), batch.micros, batch.seed,
-                     batch.counter + uint64_t(i)));
+                     batch.counter + uint64_t(i), batch.staged));
   }
   parts.emplace_back(engine, *update);
   BB_TRY(feedUpdate(parts.back(), numbers, step));
@@ -219,6 +220,22 @@ Result<StepResult> runStep(Engine &engine, const StepBatch &batch,
     result.loss += share;
   }
   return result;
+}
+
+Result<void> stageBatch(Engine &engine, const StepBatch &batch) {
+  BB_ASSIGN(const Program *update, updateOf(engine));
+  std::vector<NumberedRun> parts; // not moved once their runs are taken
+  size_t size = batch.bytes.size() / size_t(batch.micros);
+  for (int64_t i = 0; i < batch.micros; ++i) {
+    parts.emplace_back(engine, *batch.micro);
+    parts.back().tensor("bytes", batch.bytes.subspan(size_t(i) * size, size));
+    parts.back().tensor("next", batch.next.subspan(size_t(i) * size, size));
+  }
+  parts.emplace_back(engine, *update);
+  std::vector<Run> runs;
+  for (NumberedRun &part : parts)
+    runs.push_back(part.asRun());
+  return engine.stage(runs);
 }
 
 } // namespace bitbyte

@@ -45,9 +45,14 @@ struct StepBatch {
   std::span<const uint8_t> bytes, next;
   int64_t micros = 1;
   uint64_t seed = 0, counter = 0;
+  bool staged = false; ///< `stageBatch` has had it.
 };
 Result<StepResult> runStep(Engine &engine, const StepBatch &batch,
                            const StepNumbers &numbers, int64_t step,
                            const std::function<Result<void>()> &meanwhile = {});
+
+/// Copies `bytes` and `next` of the coming step to where the device will read
+/// them, while it works on this one: to be called from `meanwhile`.
+Result<void> stageBatch(Engine &engine, const StepBatch &batch);
 
 } // namespace bitbyte

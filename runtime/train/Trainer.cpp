@@ -2,7 +2,6 @@
 
 #include "runtime/core/File.h"
 #include "runtime/data/WindowSampler.h"
-#include "runtime/engine/TrainStep.h"
 #include "runtime/train/Evaluate.h"
 #include "runtime/train/Schedule.h"
 
@@ -17,9 +16,9 @@ Result<void> Trainer::recordBatch(int64_t T) {
   if (!parts.record)
     return {};
   std::vector<uint8_t> row(T + 1);
-  for (size_t begin = 0; begin < bytes.size(); begin += T) {
-    std::copy_n(bytes.begin() + begin, T, row.begin());
-    row[T] = next[begin + T - 1];
+  for (size_t begin = 0; begin < batch.bytes.size(); begin += T) {
+    std::copy_n(batch.bytes.begin() + begin, T, row.begin());
+    row[T] = batch.next[begin + T - 1];
     if (fwrite(row.data(), 1, row.size(), parts.record) != row.size())
       return fail(ErrorKind::Failed, "the batches cannot be recorded: {}",
                   systemError(errno));
@@ -27,17 +26,36 @@ Result<void> Trainer::recordBatch(int64_t T) {
   return {};
 }
 
-Result<void> Trainer::fetchBatch(const TrainPhase &phase) {
+Result<void> Trainer::fetch(Batch &batch, int64_t step, uint64_t cursor) const {
+  const TrainPhase &phase = parts.plan.at(step);
   BB_ASSIGN(auto sampler, WindowSampler::create(parts.data, parts.config.split,
                                                 parts.config.seed, phase.T));
   size_t size = phase.B * phase.T;
-  bytes.resize(phase.accumulate * size);
-  next.resize(phase.accumulate * size);
+  batch.bytes.resize(phase.accumulate * size);
+  batch.next.resize(phase.accumulate * size);
   for (int64_t micro = 0; micro < phase.accumulate; ++micro)
-    BB_TRY(sampler.batch(state.cursor + micro * size,
-                         std::span(bytes).subspan(micro * size, size),
-                         std::span(next).subspan(micro * size, size)));
-  return recordBatch(phase.T);
+    BB_TRY(sampler.batch(cursor + micro * size,
+                         std::span(batch.bytes).subspan(micro * size, size),
+                         std::span(batch.next).subspan(micro * size, size)));
+  batch.step = step;
+  return {};
+}
+
+StepBatch Trainer::asStep(const Batch &batch) const {
+  const TrainPhase &phase = parts.plan.at(batch.step);
+  return {.micro = phase.micro,
+          .bytes = batch.bytes,
+          .next = batch.next,
+          .micros = phase.accumulate,
+          .seed = uint64_t(parts.config.seed),
+          .counter = uint64_t(batch.step * phase.accumulate)};
+}
+
+Result<void> Trainer::fetchNext() {
+  if (state.step + 1 >= parts.config.steps)
+    return {};
+  BB_TRY(fetch(ahead, state.step + 1, state.cursor + parts.plan.bytesPerStep));
+  return stageBatch(parts.engine, asStep(ahead));
 }
 
 Result<void> Trainer::guard(bool ok, double loss) {
@@ -65,22 +83,21 @@ Result<void> Trainer::step() {
   StepNumbers numbers;
   numbers.lr =
       learningRate(config, schedulePosition(config, state.step, elapsed()));
-  const TrainPhase &phase = parts.plan.at(state.step);
-  BB_TRY(fetchBatch(phase));
+  bool staged = ahead.step == state.step;
+  std::swap(batch, ahead);
+  if (!staged)
+    BB_TRY(fetch(batch, state.step, state.cursor));
+  BB_TRY(recordBatch(parts.plan.at(state.step).T));
   numbers.beta1 = config.beta1;
   numbers.beta2 = config.beta2;
   numbers.eps = config.eps;
   numbers.weightDecay = config.weightDecay;
   numbers.clip = config.clip;
+  StepBatch fed = asStep(batch);
+  fed.staged = staged;
   BB_ASSIGN(StepResult result,
-            runStep(parts.engine,
-                    {.micro = phase.micro,
-                     .bytes = bytes,
-                     .next = next,
-                     .micros = phase.accumulate,
-                     .seed = uint64_t(config.seed),
-                     .counter = uint64_t(state.step * phase.accumulate)},
-                    numbers, state.step - state.skipped + 1));
+            runStep(parts.engine, fed, numbers, state.step - state.skipped + 1,
+                    [this] { return fetchNext(); }));
   double loss = result.loss;
   BB_TRY(guard(result.ok, loss));
   // A clock may stand still.

@@ -1,6 +1,7 @@
 //===- Trainer.h - The loop over steps ------------------------------------===//
 #pragma once
 
+#include "runtime/engine/TrainStep.h"
 #include "runtime/train/Checkpoint.h"
 #include "runtime/train/Metrics.h"
 #include "runtime/train/Plan.h"
@@ -41,8 +42,16 @@ public:
 
 private:
   Result<void> step();
-  /// Fills `bytes` and `next` [accumulate, B, T].
-  Result<void> fetchBatch(const TrainPhase &phase);
+  /// What a step learns from.
+  struct Batch {
+    std::vector<uint8_t> bytes, next; ///< [accumulate, B, T]
+    int64_t step = -1;                ///< That it is for.
+  };
+  StepBatch asStep(const Batch &batch) const;
+  /// Reads the batch of a step that begins at `cursor` of the data.
+  Result<void> fetch(Batch &batch, int64_t step, uint64_t cursor) const;
+  /// Reads and stages the next step's batch, while the device works.
+  Result<void> fetchNext();
   Result<void> recordBatch(int64_t T);
   Result<void> guard(bool ok, double loss);
   /// False if it was stopped.
@@ -57,8 +66,8 @@ private:
   RunState state;
   int64_t savedStep = -1;
   double begin = 0, elapsedBefore = 0;
-  double speed = 0; ///< Bytes per second, smoothed.
-  std::vector<uint8_t> bytes, next;
+  double speed = 0;   ///< Bytes per second, smoothed.
+  Batch batch, ahead; ///< Of this step and of the next one.
 };
 
 } // namespace bitbyte

@@ -37,7 +37,7 @@ struct CudaFailureTest : test::StubTest {
     BB_TRY(engine->writeState("w", std::as_bytes(std::span(w))));
     BB_TRY(engine->prepare());
     BB_TRY(engine->zeroStates(StateKind::moment));
-    for (int64_t i = 1; i <= 4; ++i) // plain, recorded, replayed twice
+    for (int64_t i = 1; i <= 5; ++i) // plain, recorded twice, replayed twice
       BB_TRY(step(*engine, i));
     engine->collectStepTimes(true);
     BB_TRY(engine->run(*engine->program("doubled"), {}, {}));
@@ -71,7 +71,7 @@ TEST_F(CudaFailureTest, LearnsWhatTheCpuLearns) {
   ASSERT_TRUE(cpu);
   std::vector<float> w(256, 0.5f);
   ASSERT_TRUE((*cpu)->writeState("w", std::as_bytes(std::span(w))));
-  for (int64_t i = 1; i <= 4; ++i)
+  for (int64_t i = 1; i <= 5; ++i)
     ASSERT_TRUE(step(**cpu, i));
   ASSERT_TRUE((*cpu)->readState("w", std::as_writable_bytes(std::span(w))));
   EXPECT_EQ(*learnt, w);
@@ -81,9 +81,10 @@ TEST_F(CudaFailureTest, AStepIsOneLaunchThatAllocatesNothing) {
   auto engine = make();
   ASSERT_TRUE(engine) << engine.error().message;
   ASSERT_TRUE(step(**engine, 1));
-  ASSERT_TRUE(step(**engine, 2));
+  ASSERT_TRUE(step(**engine, 2)); // recorded, for each of two places
+  ASSERT_TRUE(step(**engine, 3));
   test::StubState before = state();
-  for (int64_t i = 3; i < 13; ++i)
+  for (int64_t i = 4; i < 14; ++i)
     ASSERT_TRUE(step(**engine, i));
   EXPECT_EQ(state().graphs - before.graphs, 10);
   EXPECT_EQ(state().launches, before.launches);
@@ -93,8 +94,48 @@ TEST_F(CudaFailureTest, AStepIsOneLaunchThatAllocatesNothing) {
 
   // A larger arena moves: what was recorded is recorded anew.
   ASSERT_TRUE((*engine)->run(*(*engine)->program("numbers"), {}, {}));
-  auto again = step(**engine, 13);
+  auto again = step(**engine, 14);
   ASSERT_TRUE(again) << again.error().message;
+}
+
+TEST_F(CudaFailureTest, TakesTheNextInputsMeanwhile) {
+  auto engine = make();
+  ASSERT_TRUE(engine);
+  // What is staged differs from what is given later, so that it shows which of
+  // them the device has read.
+  std::vector<uint8_t> ahead(bytes.size(), 5);
+  StepBatch now{.micro = (*engine)->program("micro"),
+                .bytes = bytes,
+                .next = next,
+                .micros = 2};
+  StepBatch coming = now;
+  coming.next = ahead;
+  auto stage = [&] { return stageBatch(**engine, coming); };
+  StepNumbers still; // steps that change nothing
+  still.lr = 0;
+  std::vector<double> losses;
+  auto step = [&](bool staged) {
+    now.staged = staged;
+    auto result = runStep(**engine, now, still, 1, stage);
+    ASSERT_TRUE(result) << result.error().message;
+    losses.push_back(result->loss);
+  };
+  step(false); // kernel by kernel
+  step(true);  // nothing was staged: there was no place yet
+  step(true);  // the same for the second place
+  EXPECT_EQ(losses[1], losses[0]);
+  EXPECT_EQ(losses[2], losses[0]);
+  step(true); // staged
+  EXPECT_NE(losses[3], losses[0]);
+  step(false); // staged, but that is not wanted
+  EXPECT_EQ(losses[4], losses[0]);
+  step(true);
+  EXPECT_EQ(losses[5], losses[3]);
+
+  coming.bytes = coming.next = std::span(ahead).first(8);
+  auto refused = stageBatch(**engine, coming);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, HasSubstr("input 'bytes' of program"));
 }
 
 TEST_F(CudaFailureTest, WorksMeanwhile) {
@@ -169,15 +210,16 @@ TEST_F(CudaFailureTest, NamesTheKernel) {
 TEST_F(CudaFailureTest, NamesThePrograms) {
   auto engine = make();
   ASSERT_TRUE(engine);
-  ASSERT_TRUE(step(**engine, 1));
-  ASSERT_TRUE(step(**engine, 2));
+  for (int64_t i = 1; i < 4; ++i)
+    ASSERT_TRUE(step(**engine, i));
   int64_t calls = state().calls;
   engine->reset();
-  reset({.failAt = calls + 1, .code = 700}); // the wait for the third step
+  reset({.failAt = calls + 1, .code = 700}); // the wait for the fourth step
   engine = make();
   ASSERT_TRUE(engine);
-  ASSERT_TRUE(step(**engine, 1) && step(**engine, 2));
-  auto result = step(**engine, 3);
+  for (int64_t i = 1; i < 4; ++i)
+    ASSERT_TRUE(step(**engine, i));
+  auto result = step(**engine, 4);
   ASSERT_FALSE(result);
   EXPECT_THAT(result.error().message,
               HasSubstr("the GPU, running 'micro', 'update' (--device-sync "
