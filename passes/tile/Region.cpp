@@ -1,6 +1,8 @@
 //===- Region.cpp - A fused region as a schedule sees it ------------------===//
 #include "passes/tile/Region.h"
 
+#include "mlir/IR/Matchers.h"
+
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -331,8 +333,89 @@ Value RegionEmitter::emitOp(Operation *op) {
   return apply(op, operands);
 }
 
-// The buffer is flat: the indices fold into one.
+/// `from` where `index` is the coordinate along a dim of `members`, less `from`
+/// and kept inside an axis of `size`: how the parts of a concat are read.
+static std::optional<int64_t> partOf(Value index, int64_t size,
+                                     ArrayRef<unsigned> members) {
+  APInt top, zero, from;
+  auto low = index.getDefiningOp<arith::MinSIOp>();
+  if (!low || !matchPattern(low.getRhs(), m_ConstantInt(&top)) ||
+      top.getSExtValue() != size - 1)
+    return std::nullopt;
+  auto high = low.getLhs().getDefiningOp<arith::MaxSIOp>();
+  if (!high || !matchPattern(high.getRhs(), m_ConstantInt(&zero)) ||
+      !zero.isZero())
+    return std::nullopt;
+  auto less = high.getLhs().getDefiningOp<arith::SubIOp>();
+  if (!less || !matchPattern(less.getRhs(), m_ConstantInt(&from)))
+    return std::nullopt;
+  auto along = less.getLhs().getDefiningOp<bb::IndexOp>();
+  if (!along || !llvm::is_contained(members, along.getDim()))
+    return std::nullopt;
+  return from.getSExtValue();
+}
+
+// A tile that lies inside the part is one load, one beside it repeats the
+// nearest element; only one across the edge is gathered.
+Value RegionEmitter::emitPart(bb::AtOp at, int64_t from) {
+  auto type = cast<bb::GraphTensorType>(at.getSource().getType());
+  Value memory = buffer(cast<BlockArgument>(at.getSource()).getArgNumber());
+  int64_t size = *type.dim(-1).constant(), width = laneType.getShape().back();
+  Value row = k.index(0);
+  for (auto [axis, index] : llvm::enumerate(at.getIndices().drop_back()))
+    row = k.add(k.mul(row, *type.dim(axis).constant()), k.toIndex(get(index)));
+  row = k.mul(row, size);
+  Value start = k.sub(laneOffset, from), end = k.add(start, width);
+  RegType tile = laneType.withElement(at.getY().getType());
+  SmallVector<Value> bounds;
+  if (bound)
+    bounds.push_back(bound);
+  auto both = [&](Value a, Value b) -> Value {
+    return arith::AndIOp::create(k.builder, k.loc, a, b);
+  };
+  Value inside =
+      both(k.less(k.index(-1), start), k.less(end, k.index(size + 1)));
+  Value across = both(k.less(start, k.index(size)), k.less(k.index(0), end));
+  return k.branch(
+      inside, {tile},
+      [&] {
+        return SmallVector<Value>{
+            k.load(tile, memory, {k.add(row, start)}, bounds)};
+      },
+      [&] {
+        return k.branch(
+            across, {tile},
+            [&] {
+              // What is made in here is not there outside.
+              auto known = values;
+              SmallVector<Value> made{emitGather(at)};
+              values = known;
+              return made;
+            },
+            [&] {
+              Value nearest =
+                  k.max(k.min(start, k.index(size - 1)), k.index(0));
+              return SmallVector<Value>{
+                  k.full(tile, k.loadScalar(at.getY().getType(), memory,
+                                            {k.add(row, nearest)}))};
+            });
+      })[0];
+}
+
 Value RegionEmitter::emitAt(bb::AtOp at) {
+  auto type = cast<bb::GraphTensorType>(at.getSource().getType());
+  ValueRange indices = at.getIndices();
+  if (laneType && !indices.empty() &&
+      llvm::none_of(indices.drop_back(),
+                    [&](Value v) { return region.domain(v) >> *lane & 1; }))
+    if (auto from = partOf(indices.back(), *type.dim(-1).constant(),
+                           region.members[*lane]))
+      return emitPart(at, *from);
+  return emitGather(at);
+}
+
+// The buffer is flat: the indices fold into one.
+Value RegionEmitter::emitGather(bb::AtOp at) {
   Value memory = buffer(cast<BlockArgument>(at.getSource()).getArgNumber());
   auto type = cast<bb::GraphTensorType>(at.getSource().getType());
   SmallVector<Value> indices(at.getIndices()), operands;

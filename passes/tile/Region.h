@@ -94,6 +94,8 @@ public:
 private:
   mlir::Value emitOp(mlir::Operation *op);
   mlir::Value emitAt(bb::AtOp at);
+  mlir::Value emitPart(bb::AtOp at, int64_t from);
+  mlir::Value emitGather(bb::AtOp at);
   mlir::Value loadInput(mlir::BlockArgument argument);
   mlir::Value apply(mlir::Operation *op, llvm::ArrayRef<mlir::Value> operands);
   mlir::Value lift(mlir::Value v, RegType type);

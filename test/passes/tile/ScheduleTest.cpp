@@ -358,6 +358,9 @@ TEST(Schedules, Views) {
         " %a = concat %x, %y\n %b = pad %x axis 1 before 1 after 2\n"
         " %c = shift %x, %f\n %d = broadcast %x to [3, 2, 5, 7]\n"
         " return %a, %b, %c, %d }");
+  // Tiles inside a part, across the edges of parts, and beside them.
+  check("program @p(%x: f32[3, 64], %y: f32[3, 20], %z: f32[3, 70]) -> "
+        "f32[3, 154] { %a = concat %x, %y, %z\n %b = silu %a\n return %b }");
 }
 
 TEST(Schedules, Products) {
