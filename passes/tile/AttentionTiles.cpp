@@ -7,6 +7,13 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
+double visiblePairs(const AttentionSizes &s, bool ring) {
+  double seen = s.causal && !ring ? (s.keys + 1) / 2.0 : s.keys;
+  if (s.window > 0)
+    seen = std::min<double>(seen, s.window);
+  return seen * s.queries;
+}
+
 Value AttentionTiles::head(Value tensor, Value b, Value row, Value h,
                            int64_t count, int64_t width) {
   return k.view(tensor, {b, row, h, k.index(0)}, {count, width},

@@ -47,6 +47,9 @@ AttentionSizes attentionSizes(const KernelTarget &target, Op op) {
   return s;
 }
 
+/// Pairs of a query and a key that it sees, per head; an upper bound for rings.
+double visiblePairs(const AttentionSizes &s, bool ring);
+
 /// Writes the tiles of one (batch, head) pair: [T, width] at a head of a
 /// [B, T, H, width] tensor.
 class AttentionTiles {

@@ -39,6 +39,8 @@ Value ScalarBuilder::mul(Value a, Value b) {
   return arith::MulFOp::create(builder, loc, a, b, contract);
 }
 Value ScalarBuilder::div(Value a, Value b) {
+  if (a.getType().isSignlessInteger())
+    return arith::DivSIOp::create(builder, loc, a, b);
   return arith::DivFOp::create(builder, loc, a, b, contract);
 }
 Value ScalarBuilder::max(Value a, Value b) {
@@ -53,6 +55,10 @@ Value ScalarBuilder::min(Value a, Value b) {
 }
 Value ScalarBuilder::exp(Value a) {
   return math::ExpOp::create(builder, loc, a, contract);
+}
+Value ScalarBuilder::exp2(Value a) {
+  return math::Exp2Op::create(builder, loc, a,
+                              contract | arith::FastMathFlags::afn);
 }
 Value ScalarBuilder::log(Value a) {
   return math::LogOp::create(builder, loc, a, contract);

@@ -35,10 +35,12 @@ public:
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value sub(mlir::Value a, mlir::Value b);
   mlir::Value mul(mlir::Value a, mlir::Value b);
-  mlir::Value div(mlir::Value a, mlir::Value b);
+  mlir::Value div(mlir::Value a, mlir::Value b); ///< of i32: towards 0
   mlir::Value max(mlir::Value a, mlir::Value b);
   mlir::Value min(mlir::Value a, mlir::Value b);
   mlir::Value exp(mlir::Value a);
+  /// 2 to the a; on a GPU one instruction, good to 2 ulp.
+  mlir::Value exp2(mlir::Value a);
   mlir::Value log(mlir::Value a);
   mlir::Value sqrt(mlir::Value a);
   mlir::Value rsqrt(mlir::Value a);
@@ -153,7 +155,8 @@ public:
   mlir::Value relayout(mlir::Value source, RegType type);
   /// [M, N] to [N, M] in `type`'s layout.
   mlir::Value transpose(mlir::Value source, RegType type);
-  /// `accumulator` + a b; a and b are buffers, see `tile.mma`.
+  /// `accumulator` + a b; b is a buffer, a one too or on a GPU a tile: see
+  /// `tile.mma`.
   mlir::Value mma(mlir::Value a, mlir::Value b, mlir::Value accumulator,
                   bool transposeA = false, bool transposeB = false);
 

@@ -1,13 +1,15 @@
 //===- RowAttention.cpp - Attention on a GPU, a warp to a row -------------===//
 //
-// The general form: any size and type, and one query or few. A warp owns a
-// query: scores with the keys along the lanes into scratch, softmax, then the
-// sum of the values with the columns along the lanes. The gradients of keys and
-// values take a kernel of their own, in which a warp owns a key; so every sum
-// has one owner and one order.
+// The general form: one query, mixed types, heads too large for registers; the
+// rest goes to FlashAttention.cpp. A warp owns a query: scores with the keys
+// along the lanes into scratch, softmax, then the sum of the values with the
+// columns along the lanes. The gradients of keys and values take a kernel of
+// their own, in which a warp owns a key; so every sum has one owner and one
+// order.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/AttentionTiles.h"
+#include "passes/tile/gpu/FlashAttention.h"
 
 #include <cmath>
 
@@ -26,14 +28,6 @@ int64_t bytesOf(ValueRange values) {
   for (Value v : values)
     sum += byteCount(tensorOf(v));
   return sum;
-}
-
-/// Pairs of a query and a key that it sees, per head; an upper bound for rings.
-double visiblePairs(const AttentionSizes &s, bool ring) {
-  double seen = s.causal && !ring ? (s.keys + 1) / 2.0 : s.keys;
-  if (s.window > 0)
-    seen = std::min<double>(seen, s.window);
-  return seen * s.queries;
 }
 
 /// What a warp does with rows of heads.
@@ -142,6 +136,8 @@ LogicalResult scheduleGpuAttention(ScheduleContext &context,
   if (op.getBuckets() || op.getValid())
     return op.emitOpError("with buckets or a padding mask has no schedule for ")
            << context.target.name;
+  if (scheduleFlashAttention(context, op))
+    return success();
   AttentionSizes s = attentionSizes(context.target, op);
   Values operands{op.getQ(), op.getK(), op.getV()};
   SmallVector<BufType> in, out;

@@ -167,3 +167,36 @@ tile.kernel @exact(%a: !tile.buf<16x16xf32, global>, %y: !tile.buf<16x16xf32, gl
   tile.store %d, %y[%c0, %c0] : !acc -> !tile.buf<16x16xf32, global>
   tile.return
 }
+
+// A left operand in registers is a fragment as it lies: no trip through shared
+// memory, rounded in pairs. 2 to the x may be one instruction if it says so.
+// CHECK-LABEL: llvm.func ptx_kernelcc @held
+// CHECK-COUNT-8: llvm.call_intrinsic "llvm.nvvm.ex2.approx.ftz"
+// CHECK-NOT:   ldmatrix.sync.aligned.m8n8.x4.b16
+// CHECK:       llvm.fptrunc %{{.*}} : vector<2xf32> to vector<2xbf16>
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.ldmatrix.sync.aligned.m8n8.x4.trans.b16"
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k16.row.col.bf16"
+// CHECK-NOT:   fptrunc
+// CHECK-COUNT-2: llvm.call_intrinsic "llvm.nvvm.mma.m16n8k16.row.col.bf16"
+// CHECK:       llvm.return
+tile.kernel @held(%b: !tile.buf<16x16xbf16, global>, %y: !tile.buf<16x16xf32, global>)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %z = arith.constant 0.0 : f32
+  %sb = tile.alloc : !stage
+  tile.copy_async %b[%c0, %c0] to %sb : !tile.buf<16x16xbf16, global> -> !stage
+  tile.commit
+  tile.wait 0
+  %c = tile.splat %z : f32 -> !acc
+  %x = tile.load %y[%c0, %c0] : !tile.buf<16x16xf32, global> -> !acc
+  %p = tile.map (%x) : (!acc) -> !acc {
+  ^bb0(%e: f32):
+    %r = math.exp2 %e fastmath<afn> : f32
+    tile.yield %r : f32
+  }
+  %d = tile.mma %p, %sb, %c : !acc, !stage, !acc -> !acc
+  %q = tile.load %sb[%c0, %c0] : !stage -> !tile.reg<16x16xbf16, #acc>
+  %e = tile.mma %q, %sb trans, %d : !tile.reg<16x16xbf16, #acc>, !stage, !acc -> !acc
+  tile.store %e, %y[%c0, %c0] : !acc -> !tile.buf<16x16xf32, global>
+  tile.return
+}
