@@ -53,7 +53,8 @@ cl::list<std::string>
     targets("targets", cl::value_desc("list"), cl::CommaSeparated,
             cl::cat(outputGroup),
             cl::desc("Of cpu (this machine's level), cpu-v3, cpu-v4, "
-                     "cpu-v4bf16, cuda (default cpu)"));
+                     "cpu-v4bf16, cuda (default cpu,cuda; with --stop-after "
+                     "tile and later cpu)"));
 cl::list<std::string>
     gpuArchs("gpu-arch", cl::value_desc("list"), cl::CommaSeparated,
              cl::cat(outputGroup),
@@ -168,6 +169,9 @@ bool resolveTargets(std::vector<std::string> &result) {
   std::vector<std::string> asked(targets.begin(), targets.end());
   if (asked.empty()) {
     asked.push_back("cpu");
+    std::optional<Phase> last = phaseOf(stopAfterOption());
+    if (!last || *last < Phase::tile) // from tile on one target's IR is printed
+      asked.push_back("cuda");
   }
   for (std::string name : asked) {
     if (name == "cpu")
