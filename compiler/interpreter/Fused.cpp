@@ -11,10 +11,13 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Math/IR/Math.h"
 
+#include <bit>
 #include <cmath>
 
 using namespace mlir;
 using namespace bitbyte::bb;
+
+static double numberOf(uint64_t word, Type type);
 
 namespace {
 
@@ -88,7 +91,8 @@ private:
     SmallVector<int64_t> at(op.dimCount());
     int64_t i = 0;
     overPoints(dims, at, [&] { numbers[i++] = f(at); });
-    conform(numbers, v.getType());
+    if (!v.getType().isInteger(64)) // those are bits: see wordOf
+      conform(numbers, v.getType());
     fields[v] = {std::move(dims), std::move(numbers.data)};
   }
 
@@ -144,9 +148,11 @@ private:
     if (auto constant = dyn_cast<arith::ConstantOp>(each)) {
       auto number = dyn_cast<FloatAttr>(constant.getValue());
       double x = number ? number.getValueAsDouble()
-                        : double(cast<IntegerAttr>(constant.getValue())
-                                     .getValue()
-                                     .getSExtValue());
+                        : numberOf(static_cast<uint64_t>(
+                                       cast<IntegerAttr>(constant.getValue())
+                                           .getValue()
+                                           .getSExtValue()),
+                                   constant.getType());
       define(constant, {}, [&](ArrayRef<int64_t>) { return x; });
       return success();
     }
@@ -247,9 +253,44 @@ static double compare(arith::CmpIPredicate predicate, double a, double b) {
     return a > b;
   case arith::CmpIPredicate::sge:
     return a >= b;
+  case arith::CmpIPredicate::ult:
+    return static_cast<uint32_t>(static_cast<int64_t>(a)) <
+           static_cast<uint32_t>(static_cast<int64_t>(b));
   default:
     return NAN;
   }
+}
+
+/// What a double holds of a whole number: its value, or of one of 64 bits,
+/// which no double can hold, the bits themselves.
+static uint64_t wordOf(double x, Type type) {
+  if (type.isInteger(64))
+    return std::bit_cast<uint64_t>(x);
+  auto word = static_cast<uint64_t>(static_cast<int64_t>(x));
+  return type.isInteger(32) ? word & 0xFFFFFFFF : word;
+}
+static double numberOf(uint64_t word, Type type) {
+  if (type.isInteger(64))
+    return std::bit_cast<double>(word);
+  return type.isInteger(32) ? double(static_cast<int32_t>(word)) : double(word);
+}
+
+using Words = ArrayRef<uint64_t>;
+using WordFunction = uint64_t (*)(Words);
+
+/// Ops on whole numbers that count bits.
+static WordFunction wordFunctionOf(StringRef name) {
+  static const llvm::StringMap<WordFunction> functions = {
+      {"arith.addi", [](Words x) { return x[0] + x[1]; }},
+      {"arith.subi", [](Words x) { return x[0] - x[1]; }},
+      {"arith.muli", [](Words x) { return x[0] * x[1]; }},
+      {"arith.andi", [](Words x) { return x[0] & x[1]; }},
+      {"arith.ori", [](Words x) { return x[0] | x[1]; }},
+      {"arith.xori", [](Words x) { return x[0] ^ x[1]; }},
+      {"arith.shrui", [](Words x) { return x[0] >> x[1]; }},
+      {"arith.extui", [](Words x) { return x[0]; }},
+      {"arith.trunci", [](Words x) { return x[0]; }}};
+  return functions.lookup(name);
 }
 
 /// NaN with anything gives NaN.
@@ -274,9 +315,6 @@ static Function functionOf(StringRef name) {
       {"arith.maximumf", [](Operands x) { return extremum(x[0], x[1], true); }},
       {"arith.minimumf",
        [](Operands x) { return extremum(x[0], x[1], false); }},
-      {"arith.addi", [](Operands x) { return x[0] + x[1]; }},
-      {"arith.subi", [](Operands x) { return x[0] - x[1]; }},
-      {"arith.muli", [](Operands x) { return x[0] * x[1]; }},
       {"arith.divsi", [](Operands x) { return std::trunc(x[0] / x[1]); }},
       {"arith.remsi", [](Operands x) { return std::fmod(x[0], x[1]); }},
       {"arith.maxsi", [](Operands x) { return std::fmax(x[0], x[1]); }},
@@ -285,7 +323,6 @@ static Function functionOf(StringRef name) {
       {"arith.sitofp", [](Operands x) { return x[0]; }},
       {"arith.uitofp", [](Operands x) { return x[0]; }},
       {"arith.fptosi", [](Operands x) { return std::trunc(x[0]); }},
-      {"arith.extui", [](Operands x) { return x[0]; }},
       {"math.exp", [](Operands x) { return std::exp(x[0]); }},
       {"math.log", [](Operands x) { return std::log(x[0]); }},
       {"math.tanh", [](Operands x) { return std::tanh(x[0]); }},
@@ -297,6 +334,16 @@ static Function functionOf(StringRef name) {
 }
 
 LogicalResult RegionRun::elementwise(Operation *each) {
+  if (WordFunction words = wordFunctionOf(each->getName().getStringRef())) {
+    SmallVector<uint64_t, 3> x(each->getNumOperands());
+    define(each->getResult(0), domain(each->getOperands()),
+           [&](ArrayRef<int64_t> at) {
+             for (auto [i, operand] : llvm::enumerate(each->getOperands()))
+               x[i] = wordOf(value(operand, at), operand.getType());
+             return numberOf(words(x), each->getResult(0).getType());
+           });
+    return success();
+  }
   Function f = functionOf(each->getName().getStringRef());
   auto floats = dyn_cast<arith::CmpFOp>(each);
   auto integers = dyn_cast<arith::CmpIOp>(each);
