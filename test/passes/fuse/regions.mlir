@@ -110,8 +110,9 @@ bb.model @rates() {
 }
 // CHECK-LABEL: @rates
 // CHECK-NOT: patch
-// CHECK: %[[U:.*]] = reshape
-// CHECK: %[[Y:.*]] = fused dims [a = 3] reads (%at at (), %first at (a), %[[U]])
+// CHECK: %[[P:.*]] = reshape %x to [1, 2, 12]
+// CHECK: %[[U:.*]] = reshape %[[P]] to [1, 8, 3]
+// CHECK: %[[Y:.*]] = fused dims [c = 3] reads (%at at (), %first at (c), %[[U]])
 // CHECK: arith.remsi
 // CHECK: bb.at %arg2[
 // CHECK: arith.select

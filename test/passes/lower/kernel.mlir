@@ -127,7 +127,7 @@ tile.kernel @prefetch(%x: !tile.buf<8x64xf32, global>, %y: !tile.buf<8x20xf32, g
 // CHECK:       llvm.select
 // CHECK:       llvm.srem
 // CHECK-NOT:   frem
-// CHECK:       llvm.ftrunc
+// CHECK:       llvm.intr.trunc
 // CHECK:       llvm.fneg
 // CHECK:       llvm.return
 tile.kernel @remainders(%a: !tile.buf<10xi32, global>, %x: !tile.buf<10xf32, global>)
