@@ -40,10 +40,14 @@ Result<void> compareConfigs(const RunConfig &before, const RunConfig &now,
                             const TrainRequest &request,
                             const std::string &path, int64_t step,
                             RunRecord &record) {
+  // A default that is asked for by its value is no change either.
+  RunConfig full = before, fullNow = now;
+  bool resolved = full.resolve() && fullNow.resolve();
   for (const RunConfig::Key &key : RunConfig::keys()) {
     std::string was = before.valueText(key), is = now.valueText(key);
     std::string name = key.fullName();
-    if (was == is || key.change == RunConfig::Change::freely)
+    if (was == is || key.change == RunConfig::Change::freely ||
+        (resolved && full.valueText(key) == fullNow.valueText(key)))
       continue;
     if (key.change == RunConfig::Change::never)
       return fail(ErrorKind::Usage,

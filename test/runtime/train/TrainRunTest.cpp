@@ -324,6 +324,18 @@ TEST_F(Training, AllowChangeIsNeededAndRecorded) {
   EXPECT_EQ(config.decaySteps, 19);
 }
 
+TEST_F(Training, ADefaultAskedForByItsValueIsNoChange) {
+  FakeEngine first, second;
+  TrainRequest asked = request("run", 12);
+  asked.assignments.push_back("optimizer.warmup=0"); // 12 steps / 20
+  mustTrain(asked, first);
+  asked.resume = true;
+  mustTrain(asked, second);
+  asked.assignments.back() = "optimizer.warmup=1";
+  EXPECT_THAT(errorOf(asked).message,
+              HasSubstr("--allow-change optimizer.warmup"));
+}
+
 TEST_F(Training, RefusesAnExistingFolderAndASecondProcess) {
   FakeEngine engine;
   TrainRequest asked = request("run", 4);
