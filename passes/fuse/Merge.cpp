@@ -34,8 +34,9 @@ static int64_t points(FusedOp op) {
 static bool isAnchor(Operation *op) {
   auto fused = dyn_cast<FusedOp>(op);
   return fused ? bool(fused.anchor())
-               : isa<AttentionOp, AttentionGradOp, ScatterAddOp, ConvOp, ConvGradOp,
-                     SelectiveScanOp, SelectiveScanGradOp, SsdOp, SsdGradOp>(op);
+               : isa<AttentionOp, AttentionGradOp, ScatterAddOp, ConvOp,
+                     ConvGradOp, SelectiveScanOp, SelectiveScanGradOp, SsdOp,
+                     SsdGradOp>(op);
 }
 
 /// Whether the region is row-wise: its last dim is the last axis of whatever
@@ -55,7 +56,11 @@ static bool isRowwise(FusedOp op) {
       continue;
     ArrayRef<AffineExpr> axes = map.getValue().getResults();
     for (auto [i, e] : llvm::enumerate(axes)) {
-      auto dim = dyn_cast<AffineDimExpr>(e);
+      // A part of the axis will do: c + 512.
+      auto sum = dyn_cast<AffineBinaryOpExpr>(e);
+      bool isPart = sum && sum.getKind() == AffineExprKind::Add &&
+                    isa<AffineConstantExpr>(sum.getRHS());
+      auto dim = dyn_cast<AffineDimExpr>(isPart ? sum.getLHS() : e);
       bool last = dim && dim.getPosition() == n - 1;
       if (e.isFunctionOfDim(n - 1) && !(last && i + 1 == axes.size()))
         return false;

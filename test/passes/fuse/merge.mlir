@@ -88,3 +88,19 @@ bb.model @again() {
 // CHECK: bb.contract
 // CHECK: math.tanh
 // CHECK: bb.emit %{{[^,]*}} : f32
+
+// -----
+
+// A part of a wider row is read like a row: sum and gate are one pass.
+bb.model @part() {
+  // CHECK-LABEL: program @part
+  // CHECK: fused {{.*}} reads ({{.*}} at (a, b), {{.*}} at (a, b), {{.*}} at (a, (b + 64))) writes (f32[8, 64] at (a, b), f32[8, 64] at (a, b))
+  // CHECK-NOT: fused
+  program @part(%s: f32[8, 64], %x: f32[8, 64], %xz: f32[8, 128]) -> f32[8, 64], f32[8, 64] {
+    %y = add %s, %x
+    %u, %z = split %xz into [64, 64]
+    %g = silu %z
+    %o = mul %y, %g
+    return %y, %o
+  }
+}
