@@ -5,6 +5,7 @@
   test/bench/compare.py attention [--threads 1]                  T 2048, 6 heads of 64
   test/bench/compare.py mamba-step [--threads 1]                 Mamba-1, d 256, 4 layers, T 256, batch 4
   test/bench/compare.py scan                                     selective scan alone, state updates/s
+  test/bench/compare.py decode                                   our own Mamba, time of a byte after long prompts
   test/bench/compare.py compile                                  bbc on preset b, empty cache
   test/bench/compare.py matmul [--dtype f32]                     products of preset s over the FMA peak
   test/bench/compare.py dtypes [--threads 1]                     our own train step, bf16 against f32
@@ -15,6 +16,7 @@ or BB_PEER_PYTHON=/path/to/python).
 """
 
 import argparse
+import fcntl
 import json
 import os
 import statistics
@@ -143,6 +145,40 @@ def scan(options):
     print(f"both: {updates / sum(best.values()) / 1e6:.2f} G state updates/s")
 
 
+def busy(pid):
+    """Seconds that the threads of a process have run."""
+    tasks = f"/proc/{pid}/task"
+    return sum(int(open(f"{tasks}/{task}/schedstat").read().split()[0]) for task in os.listdir(tasks)) / 1e9
+
+
+def decode(options):
+    """Processor time of a byte, over 32 KiB of them, behind prompts of growing length."""
+    work = tempfile.mkdtemp(prefix="bb-bench-")
+    artifact, data, out, prompt = (os.path.join(work, name) for name in ("m.bba", "data", "run", "prompt"))
+    run(os.path.join(BIN, "bb-data"), "synth", "-o", data, "--bytes", 1_000_000, "--seed", 1)
+    run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "mamba_lm.mlir"), "--set",
+        "B=1,T=64,d_model=64,n_layer=2", "--targets", "cpu", "--programs", "train,generate", "-o", artifact)
+    run(os.path.join(BIN, "bb-run"), "train", artifact, "--data", data, "--out", out, "--steps", 1, "--device", "cpu")
+    print("Mamba-1, d 64, 2 layers, f32, one thread\n| bytes before | us for each byte after |\n|---|---|")
+    first, last = 1 << 12, 9 << 12  # the pipe holds a page, so that the writer is not far ahead
+    for length in (1 << 10, 1 << 15, 1 << 20):
+        with open(prompt, "wb") as file:
+            file.write((b"The quick brown fox jumps over the lazy dog. " * (length // 40))[:length])
+        with open(prompt, "rb") as file:
+            process = subprocess.Popen(
+                [os.path.join(BIN, "bb-run"), "generate", artifact, "--checkpoint", out, "--prompt", "-", "--bytes",
+                 str(10 << 12), "--threads", "1", "--device", "cpu"], stdin=file, stdout=subprocess.PIPE, bufsize=0)
+        fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, 1 << 12)
+        at = {}
+        for count in range(1, (10 << 12) + 1):
+            if not process.stdout.read(1):
+                sys.exit(f"error: generate stopped after {count - 1} bytes")
+            if count in (first, last):
+                at[count] = busy(process.pid)
+        process.wait()
+        print(f"| {length} | {(at[last] - at[first]) / (last - first) * 1e6:.1f} |", flush=True)
+
+
 def compile_time(options):
     seconds = []
     for _ in range(options.rounds):
@@ -223,7 +259,7 @@ def dtypes(options):
 
 
 RACES = {"train-step": train_step, "attention": attention, "compile": compile_time, "matmul": matmul, "dtypes": dtypes,
-         "mamba-step": mamba_step, "scan": scan}
+         "mamba-step": mamba_step, "scan": scan, "decode": decode}
 
 
 def main():
