@@ -206,24 +206,25 @@ LogicalResult NvvmLowering::lower(MmaOp op) {
     return emit.load(emit.f32(), emit.move(base, {}, offset, 4), 4);
   };
   for (int64_t step = 0; step < depth; step += 8) {
-    SmallVector<Parts> lefts(rows / 16), rights(columns / 8);
+    SmallVector<Parts> lefts(rows / 16);
     for (int64_t row = 0; row < rows; row += 16)
       for (int64_t k : {int64_t(0), apart})
         for (int64_t half : {0, 8})
           add(lefts[row / 16],
               held ? heldAt(row + half, step + k)
                    : read(leftPlace, turnedA, row + half, step + k, pitchA));
-    for (int64_t column = 0; column < columns; column += 8)
+    for (int64_t column = 0; column < columns; column += 8) {
+      Parts y; // of these columns alone: all of a wide head's do not fit
       for (int64_t k : {int64_t(0), apart})
-        add(rights[column / 8], read(right, turnedB, column, step + k, pitchB));
-    for (int64_t row = 0; row < rows; row += 16)
-      for (int64_t column = 0; column < columns; column += 8) {
-        Parts &x = lefts[row / 16], &y = rights[column / 8];
+        add(y, read(right, turnedB, column, step + k, pitchB));
+      for (int64_t row = 0; row < rows; row += 16) {
+        Parts &x = lefts[row / 16];
         StringRef name = "llvm.nvvm.mma.m16n8k8.row.col.tf32";
         multiply(name, x.low, y.high, row, column);
         multiply(name, x.high, y.low, row, column);
         multiply(name, x.high, y.high, row, column);
       }
+    }
   }
   lowered[op] = std::move(sums);
   return success();

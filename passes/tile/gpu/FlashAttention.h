@@ -5,9 +5,11 @@
 
 namespace bitbyte::tile {
 
-/// Replaces attention by a kernel that never stores a score.
+/// Replace attention, or its gradient, by kernels that never store a score.
 /// False, with nothing changed, for what is left to a warp per row: one query,
 /// mixed types, a scale that is not positive, heads too large for registers.
 bool scheduleFlashAttention(ScheduleContext &context, bb::AttentionOp op);
+bool scheduleFlashAttentionGrad(ScheduleContext &context,
+                                bb::AttentionGradOp op);
 
 } // namespace bitbyte::tile

@@ -347,6 +347,8 @@ static Values keyGradient(ScheduleContext &context, bb::AttentionGradOp op,
 
 LogicalResult scheduleGpuAttentionGrad(ScheduleContext &context,
                                        bb::AttentionGradOp op) {
+  if (scheduleFlashAttentionGrad(context, op))
+    return success();
   AttentionSizes s = attentionSizes(context.target, op);
   bb::GraphTensorType deltaType =
       temporary(op.getContext(), {s.batch, s.heads, s.queries});

@@ -47,6 +47,21 @@ void forward(const std::string &type, const Case &c) {
   EXPECT_EQ(dispatches, 1);
 }
 
+void backward(const std::string &type, const Case &c, int64_t expected = 3) {
+  std::string q = tensor(type, c.batch, c.queries, c.heads, c.width),
+              k = tensor(type, c.batch, c.keys, c.groups, c.width),
+              v = tensor(type, c.batch, c.keys, c.groups, c.valueWidth),
+              y = tensor(type, c.batch, c.queries, c.heads, c.valueWidth);
+  int64_t dispatches = check(
+      "program @p(%q: " + q + ", %k: " + k + ", %v: " + v + ", %dy: " + y +
+          ") -> " + q + ", " + k + ", " + v +
+          " { %y, %l = attention %q, %k, %v " + c.clauses +
+          " lse\n %dq, %dk, %dv = attention_grad %q, %k, %v, %y, %l, %dy " +
+          c.clauses + "\n return %dq, %dk, %dv }",
+      2 * toleranceOf(type), "cuda", c.schedule);
+  EXPECT_EQ(dispatches, expected);
+}
+
 TEST(GpuAttention, Forward) {
   for (const Case &c :
        {Case{1, 2, 2, 1, 1, 16, 16, "causal"},
@@ -83,6 +98,22 @@ TEST(GpuAttention, ForwardOverARing) {
                 "\n return %y }",
             2e-5, "cuda", "random:3");
     }
+}
+
+TEST(GpuAttention, Backward) {
+  for (const Case &c :
+       {Case{2, 17, 17, 4, 2, 16, 16, "causal"},
+        {1, 150, 150, 2, 1, 24, 12, "causal window 40", "random:2"},
+        {1, 70, 70, 2, 2, 16, 16, ""},
+        {1, 70, 70, 1, 1, 128, 128, "causal block 20"}})
+    backward("bf16", c);
+  backward("f32", {1, 80, 80, 2, 1, 24, 12, "causal window 40"});
+}
+
+// dK and dV have a kernel each.
+TEST(GpuAttention, BackwardOfWideHeads) {
+  backward("bf16", {1, 20, 20, 1, 1, 130, 144, "causal"}, 4);
+  backward("f32", {1, 20, 20, 1, 1, 72, 16, "causal"}, 4);
 }
 
 } // namespace
