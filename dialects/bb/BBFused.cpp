@@ -31,8 +31,7 @@ Type bitbyte::bb::scalarOf(GraphTensorType type) {
   return IntegerType::get(type.getContext(), 32);
 }
 
-//===-- text
-//----------------------------------------------------------------===//
+//===-- text --------------------------------------------------------------===//
 
 static ParseResult parseAt(OpAsmParser &p,
                            ArrayRef<std::pair<StringRef, AffineExpr>> dims,
@@ -238,8 +237,7 @@ ParseResult IndexOp::parse(OpAsmParser &p, OperationState &state) {
 }
 void IndexOp::print(OpAsmPrinter &p) { p << " d" << getDim(); }
 
-//===-- rules
-//----------------------------------------------------------------===//
+//===-- rules -------------------------------------------------------------===//
 
 LogicalResult FusedOp::verify() {
   if (getMaps().size() != getNumOperands() + getNumResults())

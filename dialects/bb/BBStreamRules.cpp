@@ -32,8 +32,7 @@ static bool alongStream(const StreamAnalysis &s, Value x) {
   return s.axis(x) == 1u;
 }
 
-//===-- rows: they must not run along the stream
-//---------------------------===//
+//===-- rows: they must not run along the stream --------------------------===//
 
 static int64_t aheadOfRow(const StreamAnalysis &s, Value x, int64_t operands) {
   auto axis = s.axis(x);
@@ -68,8 +67,7 @@ int64_t EinsumOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
   return operands;
 }
 
-//===-- attention
-//----------------------------------------------------------===//
+//===-- attention ---------------------------------------------------------===//
 
 int64_t AttentionOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
   for (Value x : {getQ(), getK(), getV()}) // a product along the stream
@@ -132,8 +130,7 @@ LogicalResult RopeOp::decode(DecodeBuilder &d) {
   return success();
 }
 
-//===-- scan and convolution
-//-----------------------------------------------===//
+//===-- scan and convolution ----------------------------------------------===//
 
 LogicalResult ConvOp::decode(DecodeBuilder &d) {
   Value x = d.in(getX()), w = d.in(getW());
@@ -195,8 +192,7 @@ LogicalResult SsdOp::decode(DecodeBuilder &d) {
   });
 }
 
-//===-- gather, views, positions
-//-------------------------------------------===//
+//===-- gather, views, positions ------------------------------------------===//
 
 int64_t EmbedOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
   // A table with a row for each position is read at any of them.
@@ -213,8 +209,7 @@ LogicalResult PositionsOp::decode(DecodeBuilder &d) {
   return success();
 }
 
-//===-- shift, patches: between what is known before and after an item
-//-----===//
+//===-- shift, patches: between what is known before and after an item ----===//
 
 int64_t ShiftOp::lookAhead(const StreamAnalysis &s, int64_t operands) {
   return alongStream(s, getX())

@@ -23,8 +23,7 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-//===-- Kernels and their calls
-//--------------------------------------------===//
+//===-- Kernels and their calls -------------------------------------------===//
 
 ParseResult KernelOp::parse(OpAsmParser &parser, OperationState &result) {
   return function_interface_impl::parseFunctionOp(
@@ -135,8 +134,7 @@ LogicalResult DispatchOp::verifySymbolUses(SymbolTableCollection &tables) {
   return diagnostic;
 }
 
-//===-- Memory
-//-------------------------------------------------------------===//
+//===-- Memory ------------------------------------------------------------===//
 
 LogicalResult AllocOp::verify() {
   if (getType().getSpace() != Space::Scratch)
@@ -318,8 +316,7 @@ LogicalResult GatherOp::verify() {
   return success();
 }
 
-//===-- Tiles
-//--------------------------------------------------------------===//
+//===-- Tiles -------------------------------------------------------------===//
 
 LogicalResult SplatOp::verify() {
   if (getValue().getType() != getType().getElementType())

@@ -7,8 +7,7 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-//===-- #tile.dist
-//---------------------------------------------------------===//
+//===-- #tile.dist --------------------------------------------------------===//
 
 static ParseResult parseLevel(AsmParser &parser,
                               SmallVectorImpl<int64_t> &digits) {
@@ -97,8 +96,7 @@ Distribution DistAttr::spell(unsigned rank) const {
           rank};
 }
 
-//===-- !tile.reg
-//----------------------------------------------------------===//
+//===-- !tile.reg ---------------------------------------------------------===//
 
 Type RegType::parse(AsmParser &parser) {
   SmallVector<int64_t> shape;
@@ -157,8 +155,7 @@ RegType RegType::drop(unsigned axis) const {
              DistAttr::get(getContext(), spell().drop(axis)));
 }
 
-//===-- !tile.buf
-//----------------------------------------------------------===//
+//===-- !tile.buf ---------------------------------------------------------===//
 
 Type BufType::parse(AsmParser &parser) {
   SmallVector<int64_t> shape;

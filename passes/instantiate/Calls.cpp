@@ -10,8 +10,7 @@
 using namespace mlir;
 using namespace bitbyte::bb;
 
-//===-- names
-//--------------------------------------------------------------===//
+//===-- names -------------------------------------------------------------===//
 
 Operation *bitbyte::bb::lookupCallable(Operation *from, StringRef name) {
   for (Operation *at = from; at; at = at->getParentOp())
@@ -181,8 +180,7 @@ LogicalResult bitbyte::bb::checkCalls(ModuleOp module) {
   return failure(r.wasInterrupted());
 }
 
-//===-- imports
-//--------------------------------------------------------------===//
+//===-- imports -----------------------------------------------------------===//
 
 namespace {
 class Importer {

@@ -1,5 +1,4 @@
-//===- Calls.h - What instantiate asks about calls
-//-------------------------===//
+//===- Calls.h - What instantiate asks about calls ------------------------===//
 #pragma once
 
 #include "dialects/bb/BBOps.h"

@@ -7,8 +7,7 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-//===-- Addresses
-//----------------------------------------------------------===//
+//===-- Addresses ---------------------------------------------------------===//
 
 LogicalResult KernelLowering::lower(AllocOp op) {
   lowered[op] = {emit.move(scratchBase(), {}, scratchPlan.offsets[op], 1)};
@@ -109,8 +108,7 @@ LogicalResult KernelLowering::lower(LoadScalarOp op) {
   return success();
 }
 
-//===-- Elements
-//-----------------------------------------------------------===//
+//===-- Elements ----------------------------------------------------------===//
 
 Value KernelLowering::widen(Type memory, Type reg, Value bits) {
   int64_t lanes = lanesOf(bits.getType());
@@ -145,8 +143,7 @@ Value KernelLowering::narrow(Type memory, Type reg, Value value) {
   return value.getType() == type ? value : emit.trunc(type, value);
 }
 
-//===-- Bounds
-//-------------------------------------------------------------===//
+//===-- Bounds ------------------------------------------------------------===//
 
 Access KernelLowering::accessOf(ArrayRef<int64_t> shape, ValueRange bounds) {
   Access result = Access::Whole;

@@ -204,8 +204,7 @@ Value Emit::intrinsic(StringRef name, Type result, ValueRange operands) {
       ->getResult(0);
 }
 
-//===-- Small floats
-//-------------------------------------------------------===//
+//===-- Small floats ------------------------------------------------------===//
 
 Value widenBf16(Emit &emit, Value bits) {
   int64_t lanes = lanesOf(bits.getType());

@@ -41,8 +41,7 @@ KernelLowering::KernelLowering(KernelOp kernel, const KernelTarget &target)
     : kernel(kernel), target(target), scratchPlan(planScratch(kernel)),
       emit(OpBuilder(kernel), kernel.getLoc(), target.isGpu) {}
 
-//===-- Values
-//-------------------------------------------------------------===//
+//===-- Values ------------------------------------------------------------===//
 
 Registers KernelLowering::valuesOf(ValueRange values) {
   Registers result;
@@ -75,8 +74,7 @@ SmallVector<Type> KernelLowering::typesOf(TypeRange types) {
   return result;
 }
 
-//===-- Control
-//------------------------------------------------------------===//
+//===-- Control -----------------------------------------------------------===//
 
 Block *KernelLowering::addBlock(TypeRange arguments) {
   auto *block = new Block();

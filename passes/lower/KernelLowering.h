@@ -34,8 +34,7 @@ public:
   virtual mlir::LLVM::LLVMFuncOp run(llvm::StringRef name) = 0;
 
 protected:
-  //===-- Kernel.cpp: control
-  //----------------------------------------------===//
+  //===-- Kernel.cpp: control ---------------------------------------------===//
   mlir::LogicalResult lowerBlock(mlir::Block &block);
   /// The ops from `begin` to `end` twice: for tiles inside their bounds, and
   /// for the others.
@@ -61,16 +60,14 @@ protected:
   }
   mlir::Type pointerTo(BufType buffer);
 
-  //===-- Scalars.cpp
-  //------------------------------------------------------===//
+  //===-- Scalars.cpp -----------------------------------------------------===//
   /// An arith or math op on lowered operands; null if there is no such op.
   mlir::Value lowerScalar(mlir::Operation *op, mlir::ValueRange operands,
                           int64_t lanes);
   mlir::Value lowerMath(mlir::Operation *op, mlir::ValueRange operands);
   mlir::Value constantOf(mlir::TypedAttr value, int64_t lanes);
 
-  //===-- Addresses.cpp
-  //----------------------------------------------------===//
+  //===-- Addresses.cpp ---------------------------------------------------===//
   mlir::LogicalResult lower(AllocOp op);
   mlir::LogicalResult lower(ViewOp op);
   mlir::LogicalResult lower(PrefetchOp op);
@@ -87,16 +84,14 @@ protected:
   mlir::Value widen(mlir::Type memory, mlir::Type reg, mlir::Value bits);
   mlir::Value narrow(mlir::Type memory, mlir::Type reg, mlir::Value value);
 
-  //===-- Tiles.cpp
-  //--------------------------------------------------------===//
+  //===-- Tiles.cpp -------------------------------------------------------===//
   mlir::LogicalResult lower(SplatOp op);
   mlir::LogicalResult lower(BroadcastOp op);
   mlir::LogicalResult lower(MapOp op);
   mlir::LogicalResult lower(ReduceOp op);
   mlir::Value combine(Combiner combiner, mlir::Value a, mlir::Value b);
 
-  //===-- By machine
-  //-------------------------------------------------------===//
+  //===-- By machine ------------------------------------------------------===//
   virtual mlir::LogicalResult lower(LoadOp op) = 0;
   virtual mlir::LogicalResult lower(StoreOp op) = 0;
   virtual mlir::LogicalResult lower(StoreScalarOp op) = 0;

@@ -21,8 +21,7 @@ public:
 private:
   using KernelLowering::lower;
 
-  //===-- ToNvvm.cpp: threads
-  //----------------------------------------------===//
+  //===-- ToNvvm.cpp: threads ---------------------------------------------===//
   /// What this thread's lane and warp contribute to an element's coordinate
   /// along `axis`; null: nothing.
   mlir::Value threadCoordinate(const Distribution &tile, unsigned axis);
@@ -43,8 +42,7 @@ private:
   Registers valuesWhen(mlir::Value condition, mlir::TypeRange types,
                        llvm::function_ref<Registers()> body);
 
-  //===-- NvvmMemory.cpp
-  //---------------------------------------------------===//
+  //===-- NvvmMemory.cpp --------------------------------------------------===//
   mlir::LogicalResult lower(LoadOp op) override;
   mlir::LogicalResult lower(StoreOp op) override;
   mlir::LogicalResult lower(StoreScalarOp op) override;
@@ -81,15 +79,13 @@ private:
   /// The largest power of two that surely divides an index.
   int64_t divisorOf(mlir::Value index);
 
-  //===-- NvvmTiles.cpp
-  //----------------------------------------------------===//
+  //===-- NvvmTiles.cpp ---------------------------------------------------===//
   mlir::LogicalResult lower(IotaOp op) override;
   void reduceLanes(ReduceOp op, Registers &values) override;
   void reduceWarps(ReduceOp op, Registers &values);
   mlir::LogicalResult lower(BarrierOp op) override;
 
-  //===-- NvvmRelayout.cpp, NvvmMma.cpp, NvvmAsyncCopy.cpp
-  //-----------------===//
+  //===-- NvvmRelayout.cpp, NvvmMma.cpp, NvvmAsyncCopy.cpp ----------------===//
   mlir::LogicalResult lower(RelayoutOp op) override;
   mlir::LogicalResult lower(MmaOp op) override;
   mlir::LogicalResult lower(CopyAsyncOp op) override;

@@ -14,8 +14,7 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-//===-- What is known of addresses
-//-----------------------------------------===//
+//===-- What is known of addresses ----------------------------------------===//
 
 /// Divides everything that occurs.
 static constexpr int64_t anything = int64_t(1) << 20;
@@ -65,8 +64,7 @@ int64_t NvvmLowering::alignmentOf(Value buffer) {
   return alignment;
 }
 
-//===-- Runs
-//---------------------------------------------------------------===//
+//===-- Runs --------------------------------------------------------------===//
 
 static int64_t largestThreadCoordinate(const Distribution &tile, size_t axis) {
   int64_t sum = 0;
@@ -195,8 +193,7 @@ Value NvvmLowering::threadPlace(Value buffer, ValueRange offsets,
   return emit.move(lowered[buffer][0], offset, 0, memory.getElementBytes());
 }
 
-//===-- Tiles
-//--------------------------------------------------------------===//
+//===-- Tiles -------------------------------------------------------------===//
 
 /// What reads and writes leave out: panels are a CPU's.
 static LogicalResult verifyBuffer(Operation *op, BufType buffer) {

@@ -25,8 +25,7 @@ LogicalResult NvvmLowering::lower(RelayoutOp op) {
   return op.emitOpError("has no lowering for a GPU; go through scratch");
 }
 
-//===-- reduce
-//-------------------------------------------------------------===//
+//===-- reduce ------------------------------------------------------------===//
 
 void NvvmLowering::reduceLanes(ReduceOp op, Registers &values) {
   unsigned axis = op.getAxis();

@@ -84,8 +84,7 @@ LogicalResult KernelLowering::lower(MapOp op) {
   return success();
 }
 
-//===-- reduce
-//-------------------------------------------------------------===//
+//===-- reduce ------------------------------------------------------------===//
 
 Value KernelLowering::combine(Combiner combiner, Value a, Value b) {
   bool isFloat = isa<FloatType>(getElementTypeOrSelf(a.getType()));

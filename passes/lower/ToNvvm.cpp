@@ -15,8 +15,7 @@ namespace bitbyte::tile {
 static constexpr unsigned shared = static_cast<unsigned>(Space::Scratch);
 static constexpr llvm::StringLiteral scratchName = "scratch";
 
-//===-- The function
-//-------------------------------------------------------===//
+//===-- The function ------------------------------------------------------===//
 
 /// All programs have one name for their shared memory.
 static void declareScratch(KernelOp kernel) {
@@ -95,8 +94,7 @@ LLVM::LLVMFuncOp NvvmLowering::run(StringRef name) {
   return function;
 }
 
-//===-- Threads
-//------------------------------------------------------------===//
+//===-- Threads -----------------------------------------------------------===//
 
 Value NvvmLowering::digitOf(Value number, int64_t weight, int64_t extent,
                             int64_t count) {
@@ -219,8 +217,7 @@ Registers NvvmLowering::valuesWhen(Value condition, TypeRange types,
   return Registers(ValueRange(join->getArguments()));
 }
 
-//===-- The pass
-//-----------------------------------------------------------===//
+//===-- The pass ----------------------------------------------------------===//
 
 LLVM::LLVMFuncOp lowerGpuKernel(KernelOp kernel, StringRef name,
                                 const KernelTarget &target) {

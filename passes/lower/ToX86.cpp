@@ -11,8 +11,7 @@ namespace bitbyte::tile {
 #define GEN_PASS_DEF_TOX86PASS
 #include "passes/lower/Passes.h.inc"
 
-//===-- The function
-//-------------------------------------------------------===//
+//===-- The function ------------------------------------------------------===//
 
 LLVM::LLVMFuncOp X86Lowering::run(StringRef name) {
   Type pointer = emit.pointer(), i64 = emit.integer(64);

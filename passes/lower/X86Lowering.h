@@ -26,8 +26,7 @@ public:
 private:
   using KernelLowering::lower;
   mlir::Value scratchBase() override { return scratch; }
-  //===-- X86Memory.cpp
-  //----------------------------------------------------===//
+  //===-- X86Memory.cpp ---------------------------------------------------===//
   mlir::LogicalResult lower(LoadOp op) override;
   mlir::LogicalResult lower(StoreOp op) override;
   mlir::LogicalResult lower(StoreScalarOp op) override;
@@ -46,8 +45,7 @@ private:
   mlir::Value zeros();
   mlir::Value sink();
 
-  //===-- X86Tiles.cpp
-  //-----------------------------------------------------===//
+  //===-- X86Tiles.cpp ----------------------------------------------------===//
   mlir::LogicalResult lower(IotaOp op) override;
   mlir::LogicalResult lower(RelayoutOp op) override;
   void reduceLanes(ReduceOp op, Registers &values) override;
@@ -57,8 +55,7 @@ private:
   mlir::LogicalResult lower(WaitOp) override { return mlir::success(); }
   mlir::LogicalResult lower(BarrierOp) override { return mlir::success(); }
 
-  //===-- X86Mma.cpp
-  //-------------------------------------------------------===//
+  //===-- X86Mma.cpp ------------------------------------------------------===//
   mlir::LogicalResult lower(MmaOp op) override;
 
   mlir::Value zerosPointer, sinkPointer;

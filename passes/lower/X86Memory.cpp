@@ -53,8 +53,7 @@ Value X86Lowering::sink() {
   return sinkPointer;
 }
 
-//===-- Bounds
-//-------------------------------------------------------------===//
+//===-- Bounds ------------------------------------------------------------===//
 
 Presence X86Lowering::presenceOf(const Distribution &tile, int64_t index,
                                  ArrayRef<int64_t> shape, ValueRange bounds) {
@@ -102,8 +101,7 @@ Presence X86Lowering::presenceOf(const Distribution &tile, int64_t index,
   return result;
 }
 
-//===-- One register
-//-------------------------------------------------------===//
+//===-- One register ------------------------------------------------------===//
 
 /// Whether the machine can skip single lanes of such a vector.
 static bool hasMaskedAccess(const KernelTarget &target, Type scalar) {
@@ -213,8 +211,7 @@ void X86Lowering::storeRegister(BufType buffer, RegType type, int64_t index,
   }
 }
 
-//===-- Tiles
-//--------------------------------------------------------------===//
+//===-- Tiles -------------------------------------------------------------===//
 
 LogicalResult X86Lowering::lower(LoadOp op) {
   BufType buffer = op.getSource().getType();

@@ -27,8 +27,7 @@ LogicalResult X86Lowering::lower(CopyAsyncOp op) {
   return op.emitOpError("is a GPU's; a CPU loads and stores");
 }
 
-//===-- reduce
-//-------------------------------------------------------------===//
+//===-- reduce ------------------------------------------------------------===//
 
 void X86Lowering::reduceLanes(ReduceOp op, Registers &values) {
   unsigned axis = op.getAxis();
@@ -64,8 +63,7 @@ void X86Lowering::reduceLanes(ReduceOp op, Registers &values) {
   }
 }
 
-//===-- relayout
-//-----------------------------------------------------------===//
+//===-- relayout ----------------------------------------------------------===//
 
 LogicalResult X86Lowering::lower(RelayoutOp op) {
   Distribution source = op.getSource().getType().spell();

@@ -10,8 +10,7 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-//===-- ScalarBuilder
-//------------------------------------------------------===//
+//===-- ScalarBuilder -----------------------------------------------------===//
 
 static constexpr auto contract = arith::FastMathFlags::contract;
 
@@ -76,8 +75,7 @@ Value ScalarBuilder::less(Value a, Value b) {
   return arith::CmpIOp::create(builder, loc, arith::CmpIPredicate::slt, a, b);
 }
 
-//===-- The kernel
-//---------------------------------------------------------===//
+//===-- The kernel --------------------------------------------------------===//
 
 KernelBuilder::KernelBuilder(OpBuilder at, Location loc, StringRef name,
                              const KernelTarget &target,
@@ -126,8 +124,7 @@ KernelOp KernelBuilder::finish() {
   return kernel;
 }
 
-//===-- Types
-//--------------------------------------------------------------===//
+//===-- Types -------------------------------------------------------------===//
 
 RegType KernelBuilder::row(int64_t n, Type element) {
   return rows({n}, element);
@@ -150,8 +147,7 @@ RegType KernelBuilder::replicated(ArrayRef<int64_t> shape, Type element) {
                       replicatedLayout(context, target, shape, deal));
 }
 
-//===-- Index arithmetic
-//---------------------------------------------------===//
+//===-- Index arithmetic --------------------------------------------------===//
 
 static std::optional<int64_t> constantOf(Value value) {
   APInt constant;
@@ -250,8 +246,7 @@ SmallVector<Value> KernelBuilder::delinearize(Value number,
   return result;
 }
 
-//===-- Memory
-//-------------------------------------------------------------===//
+//===-- Memory ------------------------------------------------------------===//
 
 Value KernelBuilder::alloc(ArrayRef<int64_t> shape, Type element,
                            Attribute layout) {
@@ -328,8 +323,7 @@ void KernelBuilder::wait(int64_t pending) {
 
 void KernelBuilder::barrier() { BarrierOp::create(builder, loc); }
 
-//===-- Tiles
-//--------------------------------------------------------------===//
+//===-- Tiles -------------------------------------------------------------===//
 
 Value KernelBuilder::full(RegType type, double value) {
   Type element = type.getElementType();
@@ -412,8 +406,7 @@ SmallVector<Value> KernelBuilder::map(ValueRange inputs, Block &block) {
              });
 }
 
-//===-- Control
-//------------------------------------------------------------===//
+//===-- Control -----------------------------------------------------------===//
 
 SmallVector<Value> KernelBuilder::loop(Value low, Value high, int64_t step,
                                        ValueRange init, LoopBody body) {

@@ -76,8 +76,7 @@ public:
   /// Ends the kernel.
   KernelOp finish();
 
-  //===-- Types
-  //------------------------------------------------------------===//
+  //===-- Types -----------------------------------------------------------===//
   mlir::Type f32() { return builder.getF32Type(); }
   mlir::Type i32() { return builder.getI32Type(); }
   /// [n], lanes along it.
@@ -90,8 +89,7 @@ public:
   /// Every lane holds every element.
   RegType replicated(llvm::ArrayRef<int64_t> shape, mlir::Type element);
 
-  //===-- Index arithmetic; folds constants
-  //--------------------------------===//
+  //===-- Index arithmetic; folds constants -------------------------------===//
   mlir::Value index(int64_t value);
   mlir::Value add(mlir::Value a, mlir::Value b);
   mlir::Value sub(mlir::Value a, mlir::Value b);
@@ -113,8 +111,7 @@ public:
   llvm::SmallVector<mlir::Value> delinearize(mlir::Value number,
                                              llvm::ArrayRef<int64_t> extents);
 
-  //===-- Memory
-  //-----------------------------------------------------------===//
+  //===-- Memory ----------------------------------------------------------===//
   /// Scratch; `layout` null: row-major.
   mlir::Value alloc(llvm::ArrayRef<int64_t> shape, mlir::Type element,
                     mlir::Attribute layout = {});
@@ -144,8 +141,7 @@ public:
   void wait(int64_t pending);
   void barrier();
 
-  //===-- Tiles
-  //------------------------------------------------------------===//
+  //===-- Tiles -----------------------------------------------------------===//
   mlir::Value full(RegType type, double value);
   mlir::Value full(RegType type, mlir::Value value);
   /// Coordinates along `axis`, as i32 in the layout of `like`.
@@ -174,8 +170,7 @@ public:
   llvm::SmallVector<mlir::Value> map(mlir::ValueRange inputs,
                                      mlir::Block &block);
 
-  //===-- Control
-  //----------------------------------------------------------===//
+  //===-- Control ---------------------------------------------------------===//
   using LoopBody = llvm::function_ref<llvm::SmallVector<mlir::Value>(
       mlir::Value, mlir::ValueRange)>;
   /// From `low` while below `high`; carries `init`.

@@ -209,8 +209,7 @@ int64_t Region::flops() const {
   return count;
 }
 
-//===-- RegionEmitter
-//---------------------------------------------------------===//
+//===-- RegionEmitter -----------------------------------------------------===//
 
 void RegionEmitter::setLane(unsigned dim, Value offset, RegType type,
                             Value exist) {

@@ -194,8 +194,7 @@ Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
                                   s.add(bits, exponent));
 }
 
-//===-- Decays
-//-------------------------------------------------------------===//
+//===-- Decays ------------------------------------------------------------===//
 
 /// Exponents up to this need no clamping.
 static constexpr double kCalm = 125;

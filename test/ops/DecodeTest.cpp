@@ -93,7 +93,12 @@ enum class How { interpreted, x86, emulated };
 struct Run {
   DecodeCase model;
   How how;
+  std::string name() const {
+    const char *names[] = {"Interpreted", "X86", "Emulated"};
+    return model.name + names[int(how)];
+  }
 };
+void PrintTo(const Run &run, std::ostream *os) { *os << run.name(); }
 
 class Decode : public testing::TestWithParam<Run> {
 protected:
@@ -257,11 +262,9 @@ static std::vector<Run> runs() {
   return all;
 }
 
-static std::string nameOf(const testing::TestParamInfo<Run> &info) {
-  const char *names[] = {"Interpreted", "X86", "Emulated"};
-  return info.param.model.name + names[int(info.param.how)];
-}
-
-INSTANTIATE_TEST_SUITE_P(Of, Decode, testing::ValuesIn(runs()), nameOf);
+INSTANTIATE_TEST_SUITE_P(Of, Decode, testing::ValuesIn(runs()),
+                         [](const testing::TestParamInfo<Run> &info) {
+                           return info.param.name();
+                         });
 
 } // namespace bitbyte::bb::ops

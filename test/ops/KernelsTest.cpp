@@ -18,7 +18,11 @@ namespace {
 struct Place {
   Family family;
   bool isGpu;
+  std::string name() const {
+    return family.name + (isGpu ? "Emulated" : "X86");
+  }
 };
+void PrintTo(const Place &place, std::ostream *os) { *os << place.name(); }
 
 class Kernels : public testing::TestWithParam<Place> {
 protected:
@@ -81,8 +85,7 @@ static std::vector<Place> places() {
 
 INSTANTIATE_TEST_SUITE_P(Of, Kernels, testing::ValuesIn(places()),
                          [](const testing::TestParamInfo<Place> &info) {
-                           return info.param.family.name +
-                                  (info.param.isGpu ? "Emulated" : "X86");
+                           return info.param.name();
                          });
 
 } // namespace bitbyte::bb::ops

@@ -1,5 +1,4 @@
-//===- Conv.cpp - Depthwise causal convolution on a GPU
-//--------------------===//
+//===- Conv.cpp - Depthwise causal convolution on a GPU -------------------===//
 //
 // Channels lie along the lanes, 16 bytes of them to a lane. A program walks a
 // part of one sequence with the taps and the last taps - 1 rows in registers;

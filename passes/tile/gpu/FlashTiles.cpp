@@ -22,8 +22,7 @@ bool fitsFlash(const AttentionSizes &s, ValueRange tensors) {
                       [&](Value v) { return elementOf(v) == element; });
 }
 
-//===-- Tiles
-//---------------------------------------------------------------===//
+//===-- Tiles -------------------------------------------------------------===//
 
 RegType FlashTiles::accumulator(int64_t columns) const {
   MLIRContext *context = element.getContext();
@@ -93,8 +92,7 @@ void FlashTiles::write(Value sum, Value perRow, Value tensor, Value b,
   k.store(k.load(runs, buffer, origin), head, {row, k.index(0)}, bounds);
 }
 
-//===-- Who sees whom
-//-------------------------------------------------------===//
+//===-- Who sees whom -----------------------------------------------------===//
 
 static Value number(KernelBuilder &k, int64_t n) { return k.index(n); }
 static Value number(ScalarBuilder &s, int64_t n) { return s.integer(n); }

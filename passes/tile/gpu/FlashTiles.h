@@ -38,8 +38,7 @@ public:
              mlir::Type element)
       : k(k), s(s), shape(shape), element(element) {}
 
-  //===-- Tiles
-  //------------------------------------------------------------===//
+  //===-- Tiles -----------------------------------------------------------===//
   /// [rows, columns] in registers as products leave it.
   RegType accumulator(int64_t columns) const;
   /// Scratch [stages, rows, width], or [rows, width] without stages; columns
@@ -60,8 +59,7 @@ public:
   /// Bounds of a vector of the rows from `row` on, of which `exist` do.
   Values rowBounds(mlir::Value row, int64_t exist, int64_t tile);
 
-  //===-- Who sees whom
-  //----------------------------------------------------===//
+  //===-- Who sees whom ---------------------------------------------------===//
   /// Of a query, an index or i32; `newest`: the last position in a ring.
   Span keysOf(mlir::Value query);
   Span keysOf(ScalarBuilder &b, mlir::Value query, mlir::Value newest = {});

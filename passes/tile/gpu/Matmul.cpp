@@ -116,8 +116,7 @@ public:
   }
 
 private:
-  //===-- What the region says
-  //-----------------------------------------------===//
+  //===-- What the region says --------------------------------------------===//
   Type elementOf(unsigned input) const {
     return cast<bb::GraphTensorType>(op->getOperand(input).getType())
         .getElement();
@@ -196,8 +195,7 @@ private:
     return run;
   }
 
-  //===-- Kernels
-  //------------------------------------------------------------===//
+  //===-- Kernels ---------------------------------------------------------===//
   Values runWhole() {
     Values operands{op->getOperand(lhs), op->getOperand(rhs)};
     SmallVector<BufType> in{operandBuffer(lhs, mDim, rows),

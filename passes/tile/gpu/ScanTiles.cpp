@@ -1,5 +1,4 @@
-//===- ScanTiles.cpp - What the schedules of scans on a GPU share
-//----------===//
+//===- ScanTiles.cpp - What the schedules of scans on a GPU share ---------===//
 #include "passes/tile/gpu/ScanTiles.h"
 
 #include "llvm/Support/MathExtras.h"
@@ -57,8 +56,7 @@ GpuScanTiles::GpuScanTiles(KernelBuilder &k, const GpuScanSizes &sizes)
   zero = k.index(0);
 }
 
-//===-- Buffers
-//-----------------------------------------------------------===//
+//===-- Buffers -----------------------------------------------------------===//
 
 static SmallVector<int64_t> shapeOf(bb::GraphTensorType type) {
   SmallVector<int64_t> shape;
@@ -102,8 +100,7 @@ BufType GpuScanTiles::turned(const GpuScanSizes &s, bb::GraphTensorType type) {
                       StridedAttr::get(context, strides));
 }
 
-//===-- Places
-//------------------------------------------------------------===//
+//===-- Places ------------------------------------------------------------===//
 
 Values GpuScanTiles::place(ValueRange at, bool isTile) {
   Values offsets(at);
@@ -144,8 +141,7 @@ Value GpuScanTiles::loadRow(Value buffer, Value t) {
   return k.load(row, buffer, place({b, t}), rowBounds(t));
 }
 
-//===-- B and C
-//-----------------------------------------------------------===//
+//===-- B and C -----------------------------------------------------------===//
 
 Value GpuScanTiles::ring(Value tensor) {
   auto buffer = cast<BufType>(tensor.getType());
@@ -173,8 +169,7 @@ Value GpuScanTiles::rates(Value a) {
   });
 }
 
-//===-- Rows of a matrix
-//--------------------------------------------------===//
+//===-- Rows of a matrix --------------------------------------------------===//
 
 DistAttr spreadLayout(MLIRContext *context, int64_t rows, int64_t columns,
                       int64_t run, int64_t warps) {
@@ -195,8 +190,7 @@ DistAttr spreadLayout(MLIRContext *context, int64_t rows, int64_t columns,
        2});
 }
 
-//===-- Sums of parts
-//-----------------------------------------------------===//
+//===-- Sums of parts -----------------------------------------------------===//
 
 Value gpuSumParts(ScheduleContext &context, Operation *at, Value parts,
                   int64_t count, bb::GraphTensorType result) {

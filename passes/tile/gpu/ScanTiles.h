@@ -1,5 +1,4 @@
-//===- ScanTiles.h - What the schedules of scans on a GPU share
-//------------===//
+//===- ScanTiles.h - What the schedules of scans on a GPU share -----------===//
 #pragma once
 
 #include "passes/tile/ScanTiles.h"

@@ -1,5 +1,4 @@
-//===- SelectiveScan.cpp - Mamba-1's scan on a GPU, forward
-//----------------===//
+//===- SelectiveScan.cpp - Mamba-1's scan on a GPU, forward ---------------===//
 //
 // States stay in registers while a program walks its items in order; rows of x
 // and dt are read a few items ahead, those of B and C pass through shared
@@ -57,8 +56,7 @@ Value sum(KernelBuilder &k, Value a, Value b) {
   });
 }
 
-//===-- Parts of time
-//------------------------------------------------------===//
+//===-- Parts of time -----------------------------------------------------===//
 
 Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
                  bool backwards, ValueRange operands) {
@@ -167,8 +165,7 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
                           {stateType})[0];
 }
 
-//===-- The scan
-//-----------------------------------------------------------===//
+//===-- The scan ----------------------------------------------------------===//
 
 LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
                                        bb::SelectiveScanOp op) {

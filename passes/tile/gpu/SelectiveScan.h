@@ -1,5 +1,4 @@
-//===- SelectiveScan.h - What both directions of the scan share
-//------------===//
+//===- SelectiveScan.h - What both directions of the scan share -----------===//
 #pragma once
 
 #include "passes/tile/gpu/ScanTiles.h"

@@ -1,5 +1,4 @@
-//===- SelectiveScanGrad.cpp - Gradients of Mamba-1's scan on a GPU
-//--------===//
+//===- SelectiveScanGrad.cpp - Gradients of Mamba-1's scan on a GPU -------===//
 //
 // A program walks its chunks backwards. It first runs forward through a chunk
 // from the saved state and keeps the state before every few items in shared

@@ -1,5 +1,4 @@
-//===- Ssd.cpp - Mamba-2's scan on a GPU
-//-----------------------------------===//
+//===- Ssd.cpp - Mamba-2's scan on a GPU ----------------------------------===//
 //
 // Long sequences: see SsdKernels.h. Up to a few items, as in decoding: a
 // program owns the state of a head in registers.
@@ -17,8 +16,7 @@ static bb::GraphTensorType tensorOf(Value v) {
   return cast<bb::GraphTensorType>(v.getType());
 }
 
-//===-- A few items
-//-------------------------------------------------------===//
+//===-- A few items -------------------------------------------------------===//
 
 /// Columns of the state that a program takes.
 static constexpr int64_t kColumns = 32;

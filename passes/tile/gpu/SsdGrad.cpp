@@ -1,5 +1,4 @@
-//===- SsdGrad.cpp - Gradients of Mamba-2's scan on a GPU
-//------------------===//
+//===- SsdGrad.cpp - Gradients of Mamba-2's scan on a GPU -----------------===//
 //
 // The gradient of the state goes from chunk to chunk backwards as the state
 // goes forwards; with it all rows of all gradients are known at once (see the

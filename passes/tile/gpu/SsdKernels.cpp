@@ -1,5 +1,4 @@
-//===- SsdKernels.cpp - The kernels that SSD takes on a GPU
-//----------------===//
+//===- SsdKernels.cpp - The kernels that SSD takes on a GPU ---------------===//
 #include "passes/tile/gpu/SsdKernels.h"
 #include "passes/tile/gpu/Fragments.h"
 
@@ -32,8 +31,7 @@ GpuSsd::GpuSsd(ScheduleContext &context, Operation *op, Value x, Value b,
   s.perSave = whole / s.items;
 }
 
-//===-- A program of one chunk and head
-//--------------------------------------===//
+//===-- A program of one chunk and head -----------------------------------===//
 
 namespace {
 class ChunkTiles {
@@ -134,8 +132,7 @@ static Value decay(ScalarBuilder &s, Value x, const KernelTarget &target) {
   return exp2(s, s.mul(x, s.constant(kLog2E)), target);
 }
 
-//===-- Sums of steps
-//-----------------------------------------------------===//
+//===-- Sums of steps -----------------------------------------------------===//
 
 void GpuSsd::makeSums(Value dt, Value a) {
   auto type = temporary(op->getContext(), {s.batch, s.heads, s.length});
@@ -174,8 +171,7 @@ void GpuSsd::makeSums(Value dt, Value a) {
   steps = results[0], sums = results[1];
 }
 
-//===-- States
-//------------------------------------------------------------===//
+//===-- States ------------------------------------------------------------===//
 
 Value GpuSsd::chunkStates(Value rows, Value columns, bool backwards) {
   auto result = temporary(op->getContext(),
@@ -333,8 +329,7 @@ GpuSsd::Carried GpuSsd::carry(Value added, Value from, bool save,
   return carried;
 }
 
-//===-- Rows
-//--------------------------------------------------------------===//
+//===-- Rows --------------------------------------------------------------===//
 
 Values GpuSsd::rows(const Rows &r) {
   int64_t depth = dimOf(r.left, 3), width = dimOf(r.value, 3);

@@ -1,5 +1,4 @@
-//===- SsdKernels.h - The kernels that SSD takes on a GPU
-//------------------===//
+//===- SsdKernels.h - The kernels that SSD takes on a GPU -----------------===//
 //
 // With cs the running sum of dt a inside a chunk, S the state before it and G
 // the gradient of the state behind it, forward and all gradients are made of

@@ -1,5 +1,4 @@
-//===- CodegenTest.cpp - The interface around the code
-//---------------------===//
+//===- CodegenTest.cpp - The interface around the code --------------------===//
 #include "compiler/codegen/Codegen.h"
 #include "compiler/codegen/KernelCache.h"
 #include "dialects/tile/KernelTarget.h"

@@ -128,8 +128,7 @@ tile.kernel @bytes(%x: !tile.buf<37xui8, global>, %s: !tile.buf<37xi8, global>,
   }
 }
 
-//===-- Mathematics
-//--------------------------------------------------------===//
+//===-- Mathematics -------------------------------------------------------===//
 
 struct Function {
   const char *op;
