@@ -10,6 +10,10 @@ using namespace bitbyte::bb;
 Value RegionBuilder::cast(Value x, Type to) {
   Type from = x.getType();
   bool toFloat = isa<FloatType>(to);
+  if (to.isInteger(1) && isa<FloatType>(from)) // whether it differs from zero
+    return arith::CmpFOp::create(b, loc, arith::CmpFPredicate::UNE, x, f32(0));
+  if (to.isInteger(1) && !from.isInteger(1))
+    return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::ne, x, i32(0));
   if (isa<FloatType>(from))
     return toFloat
                ? x

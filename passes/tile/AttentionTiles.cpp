@@ -115,9 +115,12 @@ Value AttentionTiles::endKey(Value first, int64_t count) {
     return k.min(padded, k.mul(k.div(k.add(newest, s.columns - 1), s.columns),
                                s.columns));
   }
-  if (!s.causal)
+  if (!s.causal && s.block == 0)
     return padded;
-  Value end = k.add(first, count + s.columns - 1);
+  Value end = k.add(first, count); // of the last row's own key, or of its block
+  if (!s.causal)
+    end = k.mul(k.add(k.div(k.sub(end, 1), s.block), 1), s.block);
+  end = k.add(end, s.columns - 1);
   return k.min(padded, k.mul(k.div(end, s.columns), s.columns));
 }
 Value AttentionTiles::firstKey(Value first) {
@@ -165,6 +168,8 @@ Value AttentionTiles::visible(Value row, Value j) {
               b.sub(query, arith::RemSIOp::create(b.builder, b.loc, query,
                                                   b.integer(s.block)));
           seen = both(seen, less(b.sub(start, b.integer(1)), key));
+          if (!s.causal)
+            seen = both(seen, less(key, b.add(start, b.integer(s.block))));
         }
         return seen;
       });

@@ -79,6 +79,7 @@ std::vector<OpCase> attentionCases() {
         Form{"causal", "B=1 T=1 H=1 G=1 D=16 E=16", true},
         Form{"causal window W", "B=1 T=37 H=3 G=1 D=16 E=16 W=5", true},
         Form{"causal block K", "B=1 T=24 H=2 G=2 D=16 E=16 K=8", true},
+        Form{"block K", "B=1 T=24 H=2 G=1 D=16 E=16 K=8", false},
         Form{"causal scale 0.5", "B=2 T=9 H=2 G=1 D=8 E=8", true, 0.5},
         Form{"", "B=2 T=11 H=4 G=4 D=16 E=16", false}})
     cases.push_back(

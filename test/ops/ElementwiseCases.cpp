@@ -228,6 +228,11 @@ std::vector<OpCase> elementwiseCases() {
   cast("i32", "-999..999", "f32", same, "whole numbers");
   cast("i1", "0..2", "i32", same, "whole numbers");
   cast("u8", "0..256", "i32", same, "whole numbers");
+  auto isNotZero = [](const Inputs &in, const Index &at, unsigned) {
+    return double(in.aligned("x", at) != 0);
+  };
+  cast("i32", "-1..2", "i1", isNotZero, "the result is a truth value");
+  cast("f32", "-3..3", "i1", isNotZero, "the result is a truth value");
   cast(
       "f32", "-9..9", "i32",
       [](const Inputs &in, const Index &at, unsigned) {

@@ -119,6 +119,8 @@ public:
                 b.sub(query, arith::RemSIOp::create(b.builder, b.loc, query,
                                                     b.integer(s.block)));
             require(b.sub(start, b.integer(1)), key);
+            if (!s.causal)
+              require(key, b.add(start, b.integer(s.block)));
           }
           return seen;
         });

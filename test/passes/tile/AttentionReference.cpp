@@ -48,7 +48,7 @@ struct Sizes {
     }
     return key >= 0 && !(causal && key > query) &&
            !(window > 0 && key <= query - window) &&
-           !(block > 0 && key < query / block * block);
+           !(block > 0 && key / block != query / block);
   }
   /// Probabilities of one query's keys, and the logarithm of their sum.
   Elements weights(const Elements &qs, const Elements &ks, int64_t b, int64_t t,
