@@ -427,9 +427,11 @@ Result<std::unique_ptr<Device>> openDevice(const Artifact &artifact,
     return device;
   }
   if (options.device == "emu") {
-    BB_ASSIGN(std::unique_ptr<Device> device,
+    BB_ASSIGN(auto device,
               EmuDevice::create(options.emuSchedule, options.emuChecks));
-    return device;
+    if (!options.emuMutants.empty())
+      BB_TRY(device->mutateInto(options.emuMutants));
+    return std::unique_ptr<Device>(std::move(device));
   }
   return fail(ErrorKind::Usage, "device '{}' is none of auto, cpu, cuda, emu",
               options.device);

@@ -39,6 +39,7 @@ struct EngineOptions {
   double patience = 120; ///< Seconds until a kernel of a GPU counts as hanging.
   std::string emuSchedule = "eager"; ///< See EmuDevice::create.
   std::string emuChecks = "shared";
+  std::string emuMutants; ///< A file for EmuDevice::mutateInto, if not empty.
 };
 
 /// Owns the spaces of one artifact (parameters, training state, derived state,

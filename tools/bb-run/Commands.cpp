@@ -43,6 +43,10 @@ void addDeviceOptions(CLI::App &command, EngineOptions &options) {
                   "between blocks)")
       ->check(CLI::IsMember({"off", "shared", "all"}))
       ->capture_default_str();
+  command.add_option("--emu-mutants", options.emuMutants,
+                     "Also delete each synchronising instruction of each "
+                     "kernel in turn, run what is left on the emulator, and "
+                     "write to this file what was noticed");
 }
 
 Result<std::unique_ptr<Engine>> openEngine(const std::string &artifactPath,

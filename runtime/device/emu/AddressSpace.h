@@ -22,6 +22,7 @@ public:
   };
 
   void add(const void *data, uint64_t bytes, bool readOnly = false);
+  const std::vector<Range> &all() const { return ranges; }
   void clear() { ranges.clear(), last = 0; }
 
   /// The range that holds all these bytes, or null.

@@ -1,5 +1,7 @@
 #include "runtime/device/emu/EmuDevice.h"
 
+#include "runtime/device/emu/Mutation.h"
+
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -203,6 +205,8 @@ Result<void> EmuDevice::launch(uint32_t index, std::span<void *const> buffers,
                  {loaded.threads, 1, 1},
                  loaded.sharedBytes,
                  parameters};
+  if (mutants.is_open() && mutated.insert(&kernel).second)
+    BB_TRY(mutate(loaded, grid, memory));
   emu::Options current = options;
   current.seed = options.seed * 1000003 + launches++;
   emu::Outcome outcome = emu::execute(grid, current, memory);
@@ -213,6 +217,69 @@ Result<void> EmuDevice::launch(uint32_t index, std::span<void *const> buffers,
   for (const emu::Finding &finding : outcome.findings.all())
     text += (text.empty() ? "" : "\n") + finding.text(kernel.module->path);
   return tl::unexpected(Error{ErrorKind::Failed, std::move(text)});
+}
+
+Result<void> EmuDevice::mutateInto(const std::string &path) {
+  mutants.open(path);
+  if (!mutants)
+    return fail(ErrorKind::Failed, "{}: cannot be written", path);
+  return {};
+}
+
+Result<void> EmuDevice::mutate(const Loaded &loaded, const emu::Grid &grid,
+                               const emu::AddressSpace &memory) {
+  auto save = [&] {
+    std::vector<std::byte> bytes;
+    for (const emu::AddressSpace::Range &range : memory.all())
+      if (!range.readOnly)
+        bytes.insert(bytes.end(), reinterpret_cast<std::byte *>(range.begin),
+                     reinterpret_cast<std::byte *>(range.end));
+    return bytes;
+  };
+  std::vector<std::byte> before = save();
+  auto restore = [&] {
+    const std::byte *from = before.data();
+    for (const emu::AddressSpace::Range &range : memory.all())
+      if (!range.readOnly) {
+        uint64_t bytes = range.end - range.begin;
+        std::memcpy(reinterpret_cast<std::byte *>(range.begin), from, bytes);
+        from += bytes;
+      }
+  };
+  auto run = [&](const emu::Kernel &variant,
+                 const emu::Options &how) -> Result<emu::Trial> {
+    emu::Grid here{variant,
+                   {grid.blocks[0], 1, 1},
+                   {grid.threads[0], 1, 1},
+                   grid.dynamicShared,
+                   grid.parameters};
+    emu::Outcome outcome = emu::execute(here, how, memory);
+    emu::Trial trial{std::move(outcome.findings), outcome.instructions, save()};
+    restore();
+    return trial;
+  };
+  emu::Options how = options;
+  how.sampleBlocks = 4;
+  BB_ASSIGN(std::vector<emu::Mutant> all,
+            emu::mutate(*loaded.kernel, how, run));
+  std::vector<std::string> schedules = emu::mutationSchedules();
+  for (const emu::Mutant &mutant : all) {
+    std::string noticed;
+    for (size_t i = 0; i < schedules.size(); ++i)
+      noticed += fmt::format("{}\"{}\": \"{}\"", i ? ", " : "", schedules[i],
+                             mutant.noticed[i]);
+    std::string where;
+    for (char c : mutant.where)
+      where += c == '"' || c == '\\' ? '\'' : uint8_t(c) < 32 ? ' ' : c;
+    mutants << fmt::format("{{\"kernel\": \"{}\", \"where\": \"{}\", "
+                           "\"noticed\": {{{}}}}}\n",
+                           loaded.name, where, noticed);
+  }
+  mutants << fmt::format("{{\"kernel\": \"{}\", \"mutants\": {}}}\n",
+                         loaded.name, all.size());
+  if (!mutants.flush())
+    return fail(ErrorKind::Failed, "the list of mutants cannot be written");
+  return {};
 }
 
 //===----------------------------------------------------------------------===//

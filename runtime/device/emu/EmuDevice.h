@@ -4,6 +4,9 @@
 #include "runtime/device/Device.h"
 #include "runtime/device/emu/Executor.h"
 
+#include <fstream>
+#include <set>
+
 namespace bitbyte {
 
 /// Runs the kernels that are made for CUDA devices, block after block on one
@@ -16,6 +19,11 @@ public:
   static Result<std::unique_ptr<EmuDevice>>
   create(const std::string &schedule = "eager",
          const std::string &checks = "shared");
+
+  /// From now on each kernel's first launch also runs without each of its
+  /// synchronising instructions in turn, on some of its blocks, from the same
+  /// memory; which deletions are noticed goes to `path`, a line of JSON each.
+  Result<void> mutateInto(const std::string &path);
 
   std::string describe() const override;
   std::vector<std::string> targets() const override { return {"cuda"}; }
@@ -57,8 +65,14 @@ private:
   /// What this launch may touch.
   emu::AddressSpace memoryOf(std::span<void *const> buffers);
 
+  /// Mutates the kernel of a launch that is about to run.
+  Result<void> mutate(const Loaded &loaded, const emu::Grid &grid,
+                      const emu::AddressSpace &memory);
+
   emu::Options options;
   std::string optionText;
+  std::ofstream mutants; ///< Open if kernels are mutated.
+  std::set<const emu::Kernel *> mutated;
   std::vector<std::unique_ptr<emu::Module>> modules;
   std::vector<Loaded> kernels;
   std::vector<Region> regions;

@@ -27,6 +27,8 @@ struct Options {
   /// Warp instructions of one block; more is a hang.
   uint64_t instructionLimit = uint64_t(1) << 32;
   size_t maxFindings = 16;
+  /// Runs no more blocks than these, taken evenly from the grid; 0: all.
+  uint64_t sampleBlocks = 0;
 };
 
 /// One launch of a kernel.

@@ -95,6 +95,11 @@ public:
     unsigned control = __builtin_ia32_stmxcsr();
     __builtin_ia32_ldmxcsr(0x1f80);
     uint64_t count = uint64_t(grid.blocks[0]) * grid.blocks[1] * grid.blocks[2];
+    if (uint64_t sample = options.sampleBlocks; sample && count > sample) {
+      for (uint64_t i = 0; i < sample && !findings.full() && !block.hung; ++i)
+        runBlock(i * (count - 1) / std::max<uint64_t>(sample - 1, 1));
+      count = 0;
+    }
     // A random schedule also takes the blocks in another order.
     uint64_t step = 1;
     if (options.schedule == Schedule::Random && count > 2) {

@@ -2,6 +2,8 @@
 
 #include "runtime/device/emu/Execution.h"
 
+#include <algorithm>
+
 namespace bitbyte::emu {
 
 void RaceChecker::prepare(uint32_t sharedBytes, uint32_t granule,
@@ -24,9 +26,22 @@ static std::string name(uint32_t actor) {
   return fmt::format("warp {}", actor);
 }
 
+/// A finding is told once for each instruction, but a racing kernel has it for
+/// thousands of granules: no text is made for those.
+static bool isTold(const RaceChecker::Access &access, std::string_view kind) {
+  const Findings &findings = access.warp.block->findings;
+  return findings.full() ||
+         std::any_of(findings.all().begin(), findings.all().end(),
+                     [&](const Finding &f) {
+                       return f.line == access.op.line && f.kind == kind;
+                     });
+}
+
 void RaceChecker::race(const Access &access, uint32_t offset,
                        std::string_view what, uint32_t otherActor,
                        uint32_t otherOp, std::string_view other) {
+  if (isTold(access, "race"))
+    return;
   const Kernel &kernel = access.warp.block->kernel();
   std::string who = name(access.actor);
   if (access.lane >= 0)
@@ -45,11 +60,12 @@ void RaceChecker::read(const Access &access, uint32_t offset, uint32_t bytes) {
   for (uint32_t i = first; i <= last; ++i) {
     const Granule &granule = granules[i];
     if (granule.stamp != stamp) {
-      report(
-          access.warp, access.op, "uninitialised read",
-          fmt::format("{} reads shared offset {}, which nothing wrote, at {}",
-                      name(access.actor), (i << shift) - sharedStart,
-                      place(access.warp.block->kernel(), access.op)));
+      if (!isTold(access, "uninitialised read"))
+        report(
+            access.warp, access.op, "uninitialised read",
+            fmt::format("{} reads shared offset {}, which nothing wrote, at {}",
+                        name(access.actor), (i << shift) - sharedStart,
+                        place(access.warp.block->kernel(), access.op)));
     } else if (granule.pending) {
       race(access, i << shift, "reads", granule.actor, granule.op,
            "an asynchronous copy that was not waited for");
@@ -123,7 +139,7 @@ void RaceChecker::wantFence(const Access &access, uint32_t offset,
                             const Granule &granule, const Clock &fenced,
                             const char *what) {
   if (granule.stamp != stamp || granule.actor >= maxWarps ||
-      granule.epoch <= fenced[granule.actor])
+      granule.epoch <= fenced[granule.actor] || isTold(access, "missing fence"))
     return;
   const Kernel &kernel = access.warp.block->kernel();
   report(access.warp, access.op, "missing fence",
