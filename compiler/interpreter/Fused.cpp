@@ -235,6 +235,8 @@ static double compare(arith::CmpFPredicate predicate, double a, double b) {
     return a >= b;
   case arith::CmpFPredicate::OEQ:
     return a == b;
+  case arith::CmpFPredicate::UNE:
+    return a != b;
   default:
     return NAN;
   }

@@ -39,7 +39,8 @@ struct EngineOptions {
   double patience = 120; ///< Seconds until a kernel of a GPU counts as hanging.
   std::string emuSchedule = "eager"; ///< See EmuDevice::create.
   std::string emuChecks = "shared";
-  std::string emuMutants; ///< A file for EmuDevice::mutateInto, if not empty.
+  /// A file for EmuDevice::mutateInto, if not empty.
+  std::string emuMutants = "";
 };
 
 /// Owns the spaces of one artifact (parameters, training state, derived state,
