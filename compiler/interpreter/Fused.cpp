@@ -223,7 +223,9 @@ private:
 
 } // namespace
 
-static double compare(arith::CmpFPredicate predicate, double a, double b) {
+/// Null for predicates that fuse does not write.
+static std::optional<bool> compare(arith::CmpFPredicate predicate, double a,
+                                   double b) {
   switch (predicate) {
   case arith::CmpFPredicate::OLT:
     return a < b;
@@ -238,10 +240,11 @@ static double compare(arith::CmpFPredicate predicate, double a, double b) {
   case arith::CmpFPredicate::UNE:
     return a != b;
   default:
-    return NAN;
+    return std::nullopt;
   }
 }
-static double compare(arith::CmpIPredicate predicate, double a, double b) {
+static std::optional<bool> compare(arith::CmpIPredicate predicate, double a,
+                                   double b) {
   switch (predicate) {
   case arith::CmpIPredicate::eq:
     return a == b;
@@ -259,7 +262,7 @@ static double compare(arith::CmpIPredicate predicate, double a, double b) {
     return static_cast<uint32_t>(static_cast<int64_t>(a)) <
            static_cast<uint32_t>(static_cast<int64_t>(b));
   default:
-    return NAN;
+    return std::nullopt;
   }
 }
 
@@ -349,16 +352,18 @@ LogicalResult RegionRun::elementwise(Operation *each) {
   Function f = functionOf(each->getName().getStringRef());
   auto floats = dyn_cast<arith::CmpFOp>(each);
   auto integers = dyn_cast<arith::CmpIOp>(each);
-  if (!f && !floats && !integers)
+  auto holds = [&](double a, double b) {
+    return floats ? compare(floats.getPredicate(), a, b)
+                  : compare(integers.getPredicate(), a, b);
+  };
+  if (!f && (!(floats || integers) || !holds(0, 0)))
     return each->emitOpError("has no loop in the interpreter");
   SmallVector<double, 3> x(each->getNumOperands());
   define(each->getResult(0), domain(each->getOperands()),
          [&](ArrayRef<int64_t> at) {
            for (auto [i, operand] : llvm::enumerate(each->getOperands()))
              x[i] = value(operand, at);
-           return floats     ? compare(floats.getPredicate(), x[0], x[1])
-                  : integers ? compare(integers.getPredicate(), x[0], x[1])
-                             : f(x);
+           return f ? f(x) : double(*holds(x[0], x[1]));
          });
   return success();
 }
