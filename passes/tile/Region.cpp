@@ -140,6 +140,28 @@ SmallVector<Operation *> Region::slice(ValueRange values,
   return ordered;
 }
 
+SmallVector<Value>
+Region::emitted(KernelBuilder &k, ValueRange tiles, ValueRange of,
+                const llvm::DenseMap<Value, Value> &scalars) const {
+  bb::FusedOp op = this->op; // accessors of ops are not const
+  ValueRange values = op.emit().getValues();
+  SmallVector<Operation *> code =
+      slice(values, [&](Value v) { return llvm::is_contained(of, v); });
+  SmallVector<Type> elements(values.getTypes());
+  return k.map(tiles, elements, [&](ScalarBuilder &s, ValueRange arguments) {
+    IRMapping map;
+    map.map(of, arguments);
+    for (auto &[key, value] : scalars)
+      map.map(key, value);
+    for (Operation *o : code)
+      s.builder.clone(*o, map);
+    Values y;
+    for (Value v : values)
+      y.push_back(map.lookup(v));
+    return y;
+  });
+}
+
 SmallVector<int64_t> Region::inplace() const {
   bb::FusedOp op = this->op;
   SmallVector<int64_t> chosen(op.getNumResults(), -1);

@@ -36,6 +36,11 @@ public:
   llvm::SmallVector<mlir::Operation *>
   slice(mlir::ValueRange values,
         llvm::function_ref<bool(mlir::Value)> known) const;
+  /// The values that the region emits, as one map over `tiles`, which stand for
+  /// the values `of`; other values that the code needs are `scalars`.
+  llvm::SmallVector<mlir::Value>
+  emitted(KernelBuilder &k, mlir::ValueRange tiles, mlir::ValueRange of,
+          const llvm::DenseMap<mlir::Value, mlir::Value> &scalars) const;
   /// For each result the operand whose buffer it may take over: each read of it
   /// is where the result is written; -1 for none. No operand is given twice,
   /// and a result that is written to a state prefers the state's old value.

@@ -443,24 +443,7 @@ private:
         inputs.push_back(
             k.broadcast(k.load(tile.drop(1), buffer, {m}, rowBound), tile, 1));
     }
-    auto slice = region.slice(op.emit().getValues(), [&](Value v) {
-      return v.getDefiningOp() == contract;
-    });
-    SmallVector<Type> elements(op.emit().getValues().getTypes());
-    Values results =
-        k.map(inputs, elements, [&](ScalarBuilder &s, ValueRange arguments) {
-          IRMapping map;
-          map.map(keys, arguments);
-          for (auto &[key, value] : scalars)
-            map.map(key, value);
-          for (Operation *o : slice)
-            if (o != contract)
-              s.builder.clone(*o, map);
-          Values y;
-          for (Value v : op.emit().getValues())
-            y.push_back(map.lookup(v));
-          return y;
-        });
+    Values results = region.emitted(k, inputs, keys, scalars);
     for (auto [i, y] : llvm::enumerate(results))
       k.store(y, k.arg(firstOutput + i), {m, n}, bounds);
   }
