@@ -222,7 +222,9 @@ private:
 
 bool scheduleFlashAttention(ScheduleContext &context, bb::AttentionOp op) {
   AttentionSizes s = attentionSizes(context.target, op);
-  if (!fitsFlash(s, {op.getQ(), op.getK(), op.getV(), op.getY()}))
+  // One query is a product of a vector: a tile would be empty but for a row.
+  if (s.queries == 1 ||
+      !fitsFlash(s, {op.getQ(), op.getK(), op.getV(), op.getY()}))
     return false;
   bool isBf16 =
       cast<bb::GraphTensorType>(op.getQ().getType()).getElement().isBF16();

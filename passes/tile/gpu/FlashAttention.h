@@ -6,8 +6,9 @@
 namespace bitbyte::tile {
 
 /// Replace attention, or its gradient, by kernels that never store a score.
-/// False, with nothing changed, for what is left to a warp per row: one query,
-/// mixed types, a scale that is not positive, heads too large for registers.
+/// False, with nothing changed, for what is left to a warp per row: forward of
+/// one query, mixed types, a scale that is not positive, heads too large for
+/// registers.
 bool scheduleFlashAttention(ScheduleContext &context, bb::AttentionOp op);
 bool scheduleFlashAttentionGrad(ScheduleContext &context,
                                 bb::AttentionGradOp op);

@@ -9,9 +9,8 @@ using namespace mlir;
 namespace bitbyte::tile {
 
 bool fitsFlash(const AttentionSizes &s, ValueRange tensors) {
-  // One query is a product of a vector: a tile would be empty but for a row.
   // The running maximum is that of products, so they must not change sign.
-  if (s.queries == 1 || s.scale <= 0)
+  if (s.scale <= 0)
     return false;
   auto elementOf = [](Value v) {
     return cast<bb::GraphTensorType>(v.getType()).getElement();

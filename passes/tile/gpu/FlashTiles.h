@@ -21,8 +21,8 @@ struct FlashShape {
   bool held;             ///< what belongs to the rows stays in registers
 };
 
-/// Whether the tiled kernels take these sizes and types: several queries, one
-/// element type, bf16 or f32, and scores that grow with the product.
+/// Whether the tiled kernels take these sizes and types: one element type, bf16
+/// or f32, and scores that grow with the product.
 bool fitsFlash(const AttentionSizes &s, mlir::ValueRange tensors);
 
 /// The first and the last column that a row sees; `low` null: the first one
