@@ -115,6 +115,7 @@ Result<TrainPlan> planTraining(const Engine &engine, const RunConfig &config,
   plan.bytesPerStep =
       static_cast<uint64_t>(config.accumulate) * first.B * first.T;
   auto context = artifact.configValue("context");
+  const TrainPhase *before = nullptr;
   for (TrainPhase &phase : plan.phases) {
     uint64_t bytes = static_cast<uint64_t>(phase.B) * phase.T;
     if (plan.bytesPerStep % bytes != 0)
@@ -124,6 +125,9 @@ Result<TrainPlan> planTraining(const Engine &engine, const RunConfig &config,
                   plan.bytesPerStep, config.accumulate, first.B, first.T,
                   phase.B, phase.T, bytes);
     phase.accumulate = static_cast<int64_t>(plan.bytesPerStep / bytes);
+    if (before)
+      phase.firstMicro = before->microBefore(phase.firstStep);
+    before = &phase;
     if (context && phase.T > std::atoll(context->c_str()))
       return fail(ErrorKind::BadInput, "{}: T = {} is above context = {}",
                   artifact.path, phase.T, *context);

@@ -15,7 +15,14 @@ namespace bitbyte {
 /// `update`.
 struct TrainPhase {
   int64_t firstStep = 0, B = 0, T = 0, accumulate = 1;
+  int64_t firstMicro = 0; ///< Micro-batches of all the phases before.
   const Program *micro = nullptr;
+
+  /// The number of the first micro-batch of `step`, counted from the start of
+  /// training: dropout draws by it, so that no two are alike.
+  int64_t microBefore(int64_t step) const {
+    return firstMicro + (step - firstStep) * accumulate;
+  }
 };
 
 /// The engine's programs are borrowed.

@@ -48,7 +48,7 @@ StepBatch Trainer::asStep(const Batch &batch) const {
           .next = batch.next,
           .micros = phase.accumulate,
           .seed = uint64_t(parts.config.seed),
-          .counter = uint64_t(batch.step * phase.accumulate)};
+          .counter = uint64_t(phase.microBefore(batch.step))};
 }
 
 Result<void> Trainer::fetchNext() {

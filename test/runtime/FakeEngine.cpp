@@ -116,6 +116,8 @@ std::shared_ptr<const Artifact> fakeArtifact(const FakeOptions &options) {
     variant.programs.push_back(program("score" + suffix, "score", window,
                                        {tensor("nats", DType::f32, {B, T})}));
     window.push_back(tensor("weight", DType::f32, {}));
+    if (options.dropout)
+      window.push_back(tensor("counter", DType::i32, {}));
     variant.programs.push_back(program("micro" + suffix, "micro", window,
                                        {tensor("loss", DType::f32, {})}));
   }
@@ -251,6 +253,8 @@ Result<void> FakeEngine::run(const Program &program,
     return {};
   }
   auto next = bytesOf(inputs, "next");
+  if (program.input("counter"))
+    counters.push_back(number<int32_t>(inputs, "counter"));
   float seed = program.base == "micro" ? number<float>(inputs, "weight") : 0.0f;
   std::vector<float> losses(bytes.size());
   float loss = 0;

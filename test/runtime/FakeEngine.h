@@ -24,6 +24,7 @@ struct FakeOptions {
   uint64_t logitsRows = 1; ///< B of the program `logits`.
   /// [B, T] of micro and score; the first is the one without a suffix.
   std::vector<std::pair<uint64_t, uint64_t>> shapes = {{2, 8}};
+  bool dropout = false;    ///< Whether micro takes `counter`, as masks do.
   Init init = {InitKind::normal, 0.5};
   std::string computeType = "f32";
 };
@@ -56,6 +57,7 @@ public:
   int updates = 0;
   /// Programs in the order they ran.
   std::vector<std::string> log;
+  std::vector<int32_t> counters; ///< What each micro was given.
   /// Called before each program.
   std::function<void(const Program &)> onRun;
 

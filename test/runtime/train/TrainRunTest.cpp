@@ -422,6 +422,17 @@ TEST_F(Training, CurriculaKeepTheBytesOfAStep) {
   EXPECT_THAT(error.message, HasSubstr("compiled for B=4,T=8 B=2,T=16"));
 }
 
+TEST_F(Training, NoTwoMicroBatchesHaveOneCounter) {
+  FakeEngine engine({.shapes = {{4, 8}, {2, 8}}, .dropout = true});
+  TrainRequest asked = request("run", 5);
+  asked.assignments = {"train.eval_every=0", "train.sample_bytes=0",
+                       "data.curriculum=[{step=0, T=8, B=2}, {step=2, T=8, "
+                       "B=4}, {step=4, T=8, B=2}]",
+                       "train.accumulate=2"};
+  mustTrain(asked, engine);
+  EXPECT_THAT(engine.counters, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
 TEST_F(Training, RecordsItsBatches) {
   FakeEngine engine;
   TrainRequest asked = request("run", 3);
