@@ -46,7 +46,7 @@ def peer_python():
     if not os.path.exists(python):
         print("==> making a virtual environment with PyTorch, once", file=sys.stderr)
         run(sys.executable, "-m", "venv", venv)
-        run(python, "-m", "pip", "install", "-q", "torch", "numpy")
+        run(python, "-m", "pip", "install", "-q", "torch", "numpy", "safetensors")
     return python
 
 
