@@ -18,6 +18,8 @@
 #include "llvm/Support/ThreadPool.h"
 #include "llvm/Support/WithColor.h"
 
+#include <limits>
+
 using namespace llvm;
 using namespace mlir;
 using namespace bitbyte;
@@ -91,6 +93,7 @@ Outcome Compilation::run() {
     return stop(*spec.module);
 
   int64_t budget = options.memoryBudget;
+  int64_t least = std::numeric_limits<int64_t>::max();
   for (int attempt = 0;; ++attempt) {
     OwningOpRef<ModuleOp> module = spec.module->clone();
     if (Outcome outcome = derive(*module, budget); outcome != Outcome::done)
@@ -103,13 +106,14 @@ Outcome Compilation::run() {
     int64_t arena = trainArena();
     if (!options.memoryBudget || arena <= options.memoryBudget)
       return write(*module);
+    least = std::min(least, arena);
     // The estimate on the graph was too low: aim lower by as much.
     int64_t next = int64_t(double(budget) * double(options.memoryBudget) /
                            double(arena) * 0.99);
     if (attempt + 1 == budgetAttempts || next == budget) {
       WithColor::error(errs(), "bbc")
-          << "the train arena takes " << arena
-          << " bytes with all activations recomputed that "
+          << "the train arena takes " << least
+          << " bytes at least, with all activations recomputed that "
           << "can be, but --memory-budget is " << options.memoryBudget << "\n";
       return Outcome::tooLarge;
     }
