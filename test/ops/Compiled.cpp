@@ -2,12 +2,12 @@
 
 #include "test/ops/Compiled.h"
 
-#include "compiler/codegen/Codegen.h"
 #include "compiler/pipeline/Variant.h"
 #include "passes/fuse/Fuse.h"
 #include "passes/lower/Passes.h"
 #include "passes/plan/Passes.h"
 #include "passes/tile/Tile.h"
+#include "runtime/device/cpu/Machine.h"
 #include "runtime/engine/Engine.h"
 #include "test/runtime/core/TemporaryFolder.h"
 
@@ -21,7 +21,15 @@ using namespace mlir;
 
 namespace bitbyte::bb::ops {
 
-std::string hostTarget() { return codegen::hostTarget(); }
+std::vector<std::string> testedTargets() {
+  std::vector<std::string> targets = cpuTargets();
+  targets.push_back("cuda");
+  return targets;
+}
+
+std::string placeName(const std::string &target) {
+  return target == "cuda" ? "Emulated" : "X86" + target.substr(strlen("cpu-"));
+}
 
 //===----------------------------------------------------------------------===//
 // Compiling

@@ -12,11 +12,16 @@
 #include "mlir/IR/BuiltinOps.h"
 
 #include <memory>
+#include <string>
+#include <vector>
 
 namespace bitbyte::bb::ops {
 
-/// "cpu-v3" and the like: what this machine runs; "cuda" runs on the emulator.
-std::string hostTarget();
+/// All levels of this machine's processor ("cpu-v3" and the like), and "cuda",
+/// which runs on the emulator.
+std::vector<std::string> testedTargets();
+/// The end of a test's name: "X86v3", "Emulated".
+std::string placeName(const std::string &target);
 
 /// What fuse and tile say against a program, alone in its model; empty if they
 /// take it.

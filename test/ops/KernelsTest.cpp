@@ -1,7 +1,7 @@
 //===- KernelsTest.cpp - Rows as kernels, against the interpreter ---------===//
 //
-// Each family of rows becomes one artifact: on this machine's processor, and as
-// PTX on the emulator, whose checks are on.
+// Each family of rows becomes one artifact: for each level of this machine's
+// processor, and as PTX on the emulator, whose checks are on.
 //
 //===----------------------------------------------------------------------===//
 
@@ -17,17 +17,15 @@ namespace {
 
 struct Place {
   Family family;
-  bool isGpu;
-  std::string name() const {
-    return family.name + (isGpu ? "Emulated" : "X86");
-  }
+  std::string target;
+  std::string name() const { return family.name + placeName(target); }
 };
 void PrintTo(const Place &place, std::ostream *os) { *os << place.name(); }
 
 class Kernels : public testing::TestWithParam<Place> {
 protected:
   Kernels() { loadDialects(context); }
-  std::string target() { return GetParam().isGpu ? "cuda" : hostTarget(); }
+  const std::string &target() { return GetParam().target; }
   MLIRContext context;
 };
 
@@ -78,8 +76,8 @@ TEST_P(Kernels, OfRandomSizesGiveWhatTheInterpreterGives) {
 static std::vector<Place> places() {
   std::vector<Place> all;
   for (const Family &family : families())
-    for (bool isGpu : {false, true})
-      all.push_back({family, isGpu});
+    for (const std::string &target : testedTargets())
+      all.push_back({family, target});
   return all;
 }
 
