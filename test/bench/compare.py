@@ -10,9 +10,10 @@
   test/bench/compare.py matmul [--dtype f32]                     products of preset s over the FMA peak
   test/bench/compare.py dtypes [--threads 1]                     our own train step, bf16 against f32
 
-Both sides run in turn, several rounds, so that a slow minute hits both. The peer is
-the newest PyTorch that pip installs, in its own virtual environment (build/peer-venv,
-or BB_PEER_PYTHON=/path/to/python).
+Both sides run in turn, several rounds, so that a slow minute hits both. --target cpu-v3
+compiles for a level below this machine's best. The peer is the newest PyTorch that pip
+installs, in its own virtual environment (build/peer-venv, or
+BB_PEER_PYTHON=/path/to/python).
 """
 
 import argparse
@@ -75,7 +76,7 @@ def train_step(options):
     data = os.path.join(work, "data")
     run(os.path.join(BIN, "bb-data"), "synth", "-o", data, "--bytes", 4_000_000, "--seed", 1)
     run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"), "--preset", "s",
-        "--set", "B=8,T=256", "--dtype", options.dtype, "--targets", "cpu", "--programs", "train", "-o", artifact)
+        "--set", "B=8,T=256", "--dtype", options.dtype, "--targets", options.target, "--programs", "train", "-o", artifact)
     ours, eager, compiled = [], [], []
     for turn in range(options.rounds):
         out = os.path.join(work, f"run{turn}")
@@ -99,7 +100,8 @@ def mamba_step(options):
     artifact, data = os.path.join(work, "m.bba"), os.path.join(work, "data")
     run(os.path.join(BIN, "bb-data"), "synth", "-o", data, "--bytes", 1_000_000, "--seed", 1)
     run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "mamba_lm.mlir"), "--set",
-        "B=4,T=256,d_model=256,n_layer=4", "--dtype", "f32", "--targets", "cpu", "--programs", "train", "-o", artifact)
+        "B=4,T=256,d_model=256,n_layer=4", "--dtype", "f32", "--targets", options.target, "--programs", "train",
+        "-o", artifact)
     ours, peers = [], []
     for turn in range(options.rounds):
         out = os.path.join(work, f"run{turn}")
@@ -132,7 +134,8 @@ def scan(options):
         spec, artifact = os.path.join(work, "scan.mlir"), os.path.join(work, "scan.bba")
         with open(spec, "w") as file:
             file.write(SCAN)
-        run(os.path.join(BIN, "bbc"), spec, "--dtype", "f32", "--targets", "cpu", "--programs", "logits", "-o", artifact)
+        run(os.path.join(BIN, "bbc"), spec, "--dtype", "f32", "--targets", options.target, "--programs", "logits",
+            "-o", artifact)
         best = {}
         for _ in range(options.rounds):
             report = json.loads(run(os.path.join(BIN, "bb-run"), "bench", artifact, "--threads", 1, "-o", "json"))
@@ -194,8 +197,8 @@ def attention(options):
     work = tempfile.mkdtemp(prefix="bb-bench-")
     artifact = os.path.join(work, "attention.bba")
     run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"),
-        "--set", "B=1,T=2048,context=2048,d_model=384,n_head=6,n_layer=1,d_ff=64", "--dtype", "f32", "--targets", "cpu",
-        "--programs", "train", "-o", artifact)
+        "--set", "B=1,T=2048,context=2048,d_model=384,n_head=6,n_layer=1,d_ff=64", "--dtype", "f32", "--targets",
+        options.target, "--programs", "train", "-o", artifact)
     ours = {"attention": [], "attention_grad": []}
     peers = {"attention": [], "attention_grad": []}
     for _ in range(options.rounds):
@@ -217,10 +220,10 @@ def attention(options):
         print(ratio_line(name, ours[name], peers[name], False))
 
 
-def compile_step(work, dtype, layers):
+def compile_step(work, dtype, layers, target):
     artifact = os.path.join(work, f"{dtype}.bba")
     run(os.path.join(BIN, "bbc"), os.path.join(ROOT, "models", "bitbyte_lm.mlir"), "--preset", "s",
-        "--set", f"B=8,T=256,n_layer={layers}", "--dtype", dtype, "--targets", "cpu", "--programs", "train",
+        "--set", f"B=8,T=256,n_layer={layers}", "--dtype", dtype, "--targets", target, "--programs", "train",
         "-o", artifact)
     return artifact
 
@@ -231,7 +234,7 @@ def bench_rows(artifact, threads, *more):
 
 
 def matmul(options):
-    artifact = compile_step(tempfile.mkdtemp(prefix="bb-bench-"), options.dtype, layers=1)
+    artifact = compile_step(tempfile.mkdtemp(prefix="bb-bench-"), options.dtype, 1, options.target)
     shares = {}
     for _ in range(options.rounds):
         for row in bench_rows(artifact, options.threads, "--program", "micro", "--repetitions", 3):
@@ -246,7 +249,7 @@ def matmul(options):
 
 def dtypes(options):
     work = tempfile.mkdtemp(prefix="bb-bench-")
-    artifacts = {dtype: compile_step(work, dtype, layers=6) for dtype in ("f32", "bf16")}
+    artifacts = {dtype: compile_step(work, dtype, 6, options.target) for dtype in ("f32", "bf16")}
     steps = {dtype: [] for dtype in artifacts}
     for _ in range(options.rounds):
         for dtype, artifact in artifacts.items():
@@ -268,6 +271,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--target", default="cpu", help="level to compile for (default: this machine's best)")
     options = parser.parse_args()
     print(f"machine: {machine()}")
     RACES[options.what](options)
