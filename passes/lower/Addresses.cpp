@@ -22,29 +22,6 @@ LogicalResult KernelLowering::lower(ViewOp op) {
   return success();
 }
 
-LogicalResult KernelLowering::lower(PrefetchOp op) {
-  if (target.isGpu)
-    return success();
-  BufType type = op.getBuffer().getType();
-  int64_t bytes = type.getElementBytes(), columns = type.getShape().back();
-  int64_t rows = type.getRank() == 2 ? type.getShape()[0] : 1;
-  int64_t stride = type.getRank() == 2 ? type.getStrides()[0] : 0;
-  int64_t line = 64 / bytes;
-  Value base = lowered[op.getBuffer()][0];
-  auto fetch = [&](int64_t element) {
-    LLVM::Prefetch::create(emit.builder, emit.loc,
-                           emit.move(base, {}, element, bytes), /*rw=*/0,
-                           /*hint=*/3, /*cache=*/1);
-  };
-  for (int64_t row = 0; row < rows; ++row) {
-    for (int64_t column = 0; column < columns; column += line)
-      fetch(row * stride + column);
-    if (stride % line) // it may end in one more line
-      fetch(row * stride + columns - 1);
-  }
-  return success();
-}
-
 Value KernelLowering::dynamicOffset(BufType type, ValueRange offsets) {
   SmallVector<int64_t> strides;
   if (auto panel = dyn_cast_if_present<PanelAttr>(type.getLayout())) {

@@ -70,7 +70,6 @@ protected:
   //===-- Addresses.cpp ---------------------------------------------------===//
   mlir::LogicalResult lower(AllocOp op);
   mlir::LogicalResult lower(ViewOp op);
-  mlir::LogicalResult lower(PrefetchOp op);
   mlir::LogicalResult lower(LoadScalarOp op);
   /// The dynamic part of an address, in elements; null for none.
   mlir::Value dynamicOffset(BufType type, mlir::ValueRange offsets);
@@ -92,6 +91,7 @@ protected:
   mlir::Value combine(Combiner combiner, mlir::Value a, mlir::Value b);
 
   //===-- By machine ------------------------------------------------------===//
+  virtual mlir::LogicalResult lower(PrefetchOp op) = 0;
   virtual mlir::LogicalResult lower(LoadOp op) = 0;
   virtual mlir::LogicalResult lower(StoreOp op) = 0;
   virtual mlir::LogicalResult lower(StoreScalarOp op) = 0;

@@ -43,6 +43,7 @@ private:
                        llvm::function_ref<Registers()> body);
 
   //===-- NvvmMemory.cpp --------------------------------------------------===//
+  mlir::LogicalResult lower(PrefetchOp) override { return mlir::success(); }
   mlir::LogicalResult lower(LoadOp op) override;
   mlir::LogicalResult lower(StoreOp op) override;
   mlir::LogicalResult lower(StoreScalarOp op) override;

@@ -56,8 +56,12 @@ private:
   mlir::LogicalResult lower(BarrierOp) override { return mlir::success(); }
 
   //===-- X86Mma.cpp ------------------------------------------------------===//
+  /// At once, unless a product follows: that spreads them over its time.
+  mlir::LogicalResult lower(PrefetchOp op) override;
+  void fetchRow(PrefetchOp op, mlir::Value row);
   mlir::LogicalResult lower(MmaOp op) override;
 
+  llvm::SmallVector<PrefetchOp, 2> waiting; ///< For the next product.
   mlir::Value zerosPointer, sinkPointer;
 };
 

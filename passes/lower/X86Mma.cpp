@@ -17,6 +17,55 @@ static constexpr int64_t unroll = 4;
 static constexpr int64_t ahead = 16;
 static constexpr int64_t stays = 24 << 10; ///< bytes
 
+//===-- Prefetches --------------------------------------------------------===//
+
+static int64_t rowsOf(PrefetchOp op) {
+  BufType type = op.getBuffer().getType();
+  return type.getRank() == 2 ? type.getShape()[0] : 1;
+}
+
+/// Whether nothing but addresses comes between a prefetch and a product.
+static bool isBeforeProduct(PrefetchOp op) {
+  for (Operation *next = op->getNextNode(); next; next = next->getNextNode()) {
+    if (isa<MmaOp>(next))
+      return true;
+    if (next->getNumRegions() ||
+        isa<LoadOp, StoreOp, LoadScalarOp, StoreScalarOp, GatherOp>(next))
+      return false;
+  }
+  return false;
+}
+
+LogicalResult X86Lowering::lower(PrefetchOp op) {
+  if (isBeforeProduct(op)) {
+    waiting.push_back(op);
+    return success();
+  }
+  for (int64_t row = 0; row < rowsOf(op); ++row)
+    fetchRow(op, emit.i64(row));
+  return success();
+}
+
+void X86Lowering::fetchRow(PrefetchOp op, Value row) {
+  BufType type = op.getBuffer().getType();
+  int64_t bytes = type.getElementBytes(), columns = type.getShape().back();
+  int64_t stride = type.getRank() == 2 ? type.getStrides()[0] : 0;
+  int64_t line = 64 / bytes;
+  Value base =
+      emit.move(lowered[op.getBuffer()][0], emit.mul(row, stride), 0, bytes);
+  auto fetch = [&](int64_t element) {
+    LLVM::Prefetch::create(emit.builder, emit.loc,
+                           emit.move(base, {}, element, bytes), /*rw=*/0,
+                           /*hint=*/3, /*cache=*/1);
+  };
+  for (int64_t column = 0; column < columns; column += line)
+    fetch(column);
+  if (stride % line) // it may end in one more line
+    fetch(columns - 1);
+}
+
+//===-- Products ----------------------------------------------------------===//
+
 static bool isByte(Type type) {
   return isa<IntegerType>(type) && type.getIntOrFloatBitWidth() == 8;
 }
@@ -111,8 +160,9 @@ LogicalResult X86Lowering::lower(MmaOp op) {
   Value aBase = lowered[op.getA()][0], bBase = lowered[op.getB()][0];
   Registers accumulators = lowered[op.getC()];
   int64_t rounds = k / steps;
-  if (rounds > 1) {
-    SmallVector<Value> carried{emit.i64(0)};
+  // Rounds from step `from` to step `to`, at least one.
+  auto loop = [&](Value from, Value to) {
+    SmallVector<Value> carried{from};
     llvm::append_range(carried, accumulators);
     Block *body = addBlock(ValueRange(carried).getTypes());
     Block *exit = addBlock(typesOf(type));
@@ -125,16 +175,55 @@ LogicalResult X86Lowering::lower(MmaOp op) {
     Value next = emit.add(at, emit.i64(steps));
     carried.assign({next});
     llvm::append_range(carried, inner);
-    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, emit.i64(rounds * steps)),
-           body, carried, exit, inner);
+    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, to), body, carried, exit,
+           inner);
     emit.builder.setInsertionPointToEnd(exit);
     accumulators = Registers(ValueRange(exit->getArguments()));
-    aBase = emit.move(aBase, {}, rounds * steps * aPerStep, aBytes);
-    bBase = emit.move(bBase, {}, rounds * steps * bStride, bBytes);
-    round(aBase, bBase, accumulators, k - rounds * steps);
+  };
+
+  // A row of what is to be prefetched every few rounds. All at once they would
+  // take every buffer for lines under way, and b's own lines would wait.
+  int64_t done = 0; // rounds
+  SmallVector<PrefetchOp, 2> fetches = std::exchange(waiting, {});
+  int64_t rows = 0;
+  for (PrefetchOp fetch : fetches)
+    rows = std::max(rows, rowsOf(fetch));
+  int64_t each = rows ? rounds * 2 / 3 / rows : 0;
+  bool spreads = each > 0 && llvm::all_of(fetches, [&](PrefetchOp fetch) {
+                   return rowsOf(fetch) == rows;
+                 });
+  if (spreads) {
+    SmallVector<Value> carried{emit.i64(0)};
+    llvm::append_range(carried, accumulators);
+    Block *body = addBlock(ValueRange(carried).getTypes());
+    Block *exit = addBlock(typesOf(type));
+    jump(body, carried);
+    emit.builder.setInsertionPointToEnd(body);
+    Value row = body->getArgument(0);
+    accumulators = Registers(ValueRange(body->getArguments().drop_front()));
+    for (PrefetchOp fetch : fetches)
+      fetchRow(fetch, row);
+    Value next = emit.add(row, emit.i64(1));
+    loop(emit.mul(row, each * steps), emit.mul(next, each * steps));
+    carried.assign({next});
+    llvm::append_range(carried, accumulators);
+    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, emit.i64(rows)), body,
+           carried, exit, accumulators);
+    emit.builder.setInsertionPointToEnd(exit);
+    accumulators = Registers(ValueRange(exit->getArguments()));
+    done = each * rows;
   } else {
-    round(aBase, bBase, accumulators, k);
+    for (PrefetchOp fetch : fetches)
+      for (int64_t row = 0; row < rowsOf(fetch); ++row)
+        fetchRow(fetch, emit.i64(row));
   }
+  if (rounds - done > 1) {
+    loop(emit.i64(done * steps), emit.i64(rounds * steps));
+    done = rounds;
+  }
+  aBase = emit.move(aBase, {}, done * steps * aPerStep, aBytes);
+  bBase = emit.move(bBase, {}, done * steps * bStride, bBytes);
+  round(aBase, bBase, accumulators, k - done * steps);
   lowered[op] = std::move(accumulators);
   return success();
 }

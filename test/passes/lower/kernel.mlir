@@ -120,6 +120,33 @@ tile.kernel @prefetch(%x: !tile.buf<8x64xf32, global>, %y: !tile.buf<8x20xf32, g
   tile.return
 }
 
+// A product spreads what is fetched for its end: a row at a time, then some
+// rounds of the loop along K. 96 steps are 24 rounds; 6 rows take 2 each.
+// CHECK-LABEL: llvm.func @spread
+// CHECK:         llvm.br ^[[ROW:bb[0-9]+]]({{.*}})
+// CHECK:       ^[[ROW]](%[[I:[^:]*]]: i64,
+// CHECK-COUNT-1: "llvm.intr.prefetch"
+// CHECK-NOT:     "llvm.intr.prefetch"
+// CHECK:         %[[FROM:.*]] = llvm.mul %[[I]],
+// CHECK:         llvm.br ^[[ROUND:bb[0-9]+]](%[[FROM]],
+// CHECK:         llvm.cond_br %{{.*}}, ^[[ROUND]](
+// CHECK:         llvm.cond_br %{{.*}}, ^[[ROW]](
+// CHECK-NOT:     "llvm.intr.prefetch"
+#acc = #tile.dist<reg [2 d1:8, 6 d0:1], lane [8 d1:1]>
+!acc = !tile.reg<6x16xf32, #acc>
+!c = !tile.buf<6x16xf32, global, #tile.strided<[64, 1]>>
+tile.kernel @spread(%a: !tile.buf<6x96xf32, global>, %b: !tile.buf<96x16xf32, global>, %y: !c)
+    attributes {programs = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %z = arith.constant 0.0 : f32
+  tile.prefetch %y : !c
+  %none = tile.splat %z : f32 -> !acc
+  %sum = tile.mma %a, %b, %none
+      : !tile.buf<6x96xf32, global>, !tile.buf<96x16xf32, global>, !acc -> !acc
+  tile.store %sum, %y[%c0, %c0] : !acc -> !c
+  tile.return
+}
+
 // Whole numbers: a lane that does not exist must not trap. Of floats no function
 // of the C library is called.
 // CHECK-LABEL: llvm.func @remainders
