@@ -79,8 +79,8 @@ public:
   LogicalResult run() {
     const KernelTarget &t = context.target;
     MLIRContext *ctx = op.getContext();
-    microRows = t.mmaRows;
-    microColumns = t.mmaColumns;
+    microRows = t.panelRows;
+    microColumns = t.panelColumns;
     panels = llvm::divideCeil(columns, microColumns);
 
     Values operands;
@@ -133,7 +133,7 @@ public:
     // Rows of a program: what fits L2 beside a panel of B.
     int64_t wholeRows = rows / microRows;
     int64_t blockRows =
-        std::clamp<int64_t>(t.scratchBytes / (4 * microRows * depth), 1, 16);
+        std::clamp<int64_t>(t.scratchBytes / (4 * microRows * depth), 1, 32);
     int64_t rowBlocks = std::max<int64_t>(
         1, llvm::divideCeil(llvm::divideCeil(rows, microRows), blockRows));
     int64_t columnBlocks =
@@ -225,15 +225,20 @@ private:
     });
   }
 
-  /// One micro-tile: `count` rows from `m`, panel `j`.
+  /// One micro-tile: `count` rows from `m`, panel `j`. Of a ragged panel it
+  /// takes the vectors that have a column.
   void tile(Value m, int64_t count, Value j, bool ragged) {
     KernelBuilder &k = *made;
-    RegType type = k.rows({count, microColumns}, k.f32());
+    int64_t left = columns % microColumns;
+    int64_t width =
+        ragged ? llvm::alignTo(left, context.target.lanes) : microColumns;
+    ragged &= width != left;
+    RegType type = k.rows({count, width}, k.f32());
     Value zero = k.index(0);
     if (!ragged)
-      prefetchEpilogue(m, k.mul(j, microColumns), count);
-    Value b = k.view(k.arg(1), {j, zero, zero}, {depth, microColumns},
-                     ArrayRef<int64_t>{0});
+      prefetchEpilogue(m, k.mul(j, microColumns), count, width);
+    Value b =
+        k.view(k.arg(1), {j, zero, zero}, {depth, width}, ArrayRef<int64_t>{0});
     Value sum;
     if (packWidth) {
       Value a =
@@ -247,12 +252,12 @@ private:
       sum = k.mma(a, b, k.full(type, 0.0));
     }
     Value n = k.mul(j, microColumns);
-    Value exist = k.index(columns % microColumns);
+    Value exist = k.index(left);
     if (!rowScratch)
       return epilogue(type, sum, m, n,
                       ragged ? Values{k.index(count), exist} : Values{});
     k.store(sum, rowScratch, {zero, zero});
-    RegType row = k.row(microColumns, k.f32());
+    RegType row = k.row(width, k.f32());
     k.loop(0, count, 1, [&](Value r) {
       epilogue(row, k.load(row, rowScratch, {r, zero}), k.add(m, r), n,
                ragged ? Values{exist} : Values{});
@@ -261,12 +266,12 @@ private:
 
   /// Asks for what the epilogue of a tile reads and writes, before the product
   /// that hides the time: neighbouring rows lie in different pages.
-  void prefetchEpilogue(Value m, Value n, int64_t count) {
+  void prefetchEpilogue(Value m, Value n, int64_t count, int64_t width) {
     KernelBuilder &k = *made;
     auto fetch = [&](unsigned argument) {
-      PrefetchOp::create(k.builder, k.loc,
-                         k.view(k.arg(argument), {m, n}, {count, microColumns},
-                                ArrayRef<int64_t>{}));
+      PrefetchOp::create(
+          k.builder, k.loc,
+          k.view(k.arg(argument), {m, n}, {count, width}, ArrayRef<int64_t>{}));
     };
     for (unsigned i = 0; i < region.inputs.size(); ++i)
       if (argumentOf[i] >= 0 && coefficient(i, mDim) && coefficient(i, nDim))

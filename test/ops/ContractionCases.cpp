@@ -73,7 +73,8 @@ std::vector<OpCase> contractionCases() {
   cases.push_back({.op = "linear",
                    .signature = "%x: real[T, I], %w: real[O, I] -> real[T, O]",
                    .body = "linear %x, %w",
-                   .sizes = {"T=7 I=3 O=1", "T=65 I=17 O=49"},
+                   .sizes = {"T=7 I=3 O=1", "T=65 I=17 O=49",
+                             "T=25 I=102 O=112", "T=18 I=64 O=130"},
                    .element = linear});
 
   struct Form {

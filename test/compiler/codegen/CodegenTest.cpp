@@ -23,13 +23,13 @@ using testing::HasSubstr;
 namespace {
 
 /// The product of a micro-tile, as a schedule of `target` would write it.
-std::string product(const tile::KernelTarget &target) {
-  std::string m = std::to_string(target.mmaRows);
-  std::string n = std::to_string(target.mmaColumns);
+std::string product(const tile::KernelTarget &target, int64_t rows,
+                    int64_t columns) {
+  std::string m = std::to_string(rows);
+  std::string n = std::to_string(columns);
   std::string lanes = std::to_string(target.lanes);
-  return "#acc = #tile.dist<reg [" +
-         std::to_string(target.mmaColumns / target.lanes) + " d1:" + lanes +
-         ", " + m + " d0:1], lane [" + lanes + " d1:1]>\n" +
+  return "#acc = #tile.dist<reg [" + std::to_string(columns / target.lanes) +
+         " d1:" + lanes + ", " + m + " d0:1], lane [" + lanes + " d1:1]>\n" +
          "!acc = !tile.reg<" + m + "x" + n + "xf32, #acc>\n" +
          "!a = !tile.buf<" + m + "x256xf32, global>\n" + "!b = !tile.buf<256x" +
          n + "xf32, global>\n" + "!c = !tile.buf<" + m + "x" + n +
@@ -52,6 +52,10 @@ tile.kernel @again(%a: !a, %b: !b, %c: !c)
   tile.store %sum, %c[%c0, %c0] : !acc -> !c
   tile.return
 })";
+}
+
+std::string product(const tile::KernelTarget &target) {
+  return product(target, target.panelRows, target.panelColumns);
 }
 
 class Codegen : public testing::Test {
@@ -80,18 +84,23 @@ size_t count(const std::string &text, const std::string &word) {
 }
 
 TEST_F(Codegen, TheMicroKernelStaysInRegisters) {
-  for (const tile::KernelTarget &target :
-       {tile::KernelTarget::cpuV3(), tile::KernelTarget::cpuV4()}) {
+  auto check = [&](const tile::KernelTarget &target, int64_t rows,
+                   int64_t columns) {
     Options options;
     options.target = target.name.str();
-    auto texts = emitTexts(parse(product(target)), options);
+    auto texts = emitTexts(parse(product(target, rows, columns)), options);
     ASSERT_TRUE(succeeded(texts));
     const std::string &text = texts->front().assembly;
     // Every step of the unrolled loop multiplies the whole tile.
-    size_t tile = target.mmaRows * target.mmaColumns / target.lanes;
+    size_t tile = rows * columns / target.lanes;
     EXPECT_EQ(count(text, "\tvfmadd"), 4 * tile) << text;
     EXPECT_EQ(count(text, "(%rsp)"), 0u) << text;
     EXPECT_EQ(count(text, target.lanes == 16 ? "%ymm" : "%zmm"), 0u) << text;
+  };
+  for (const tile::KernelTarget &target :
+       {tile::KernelTarget::cpuV3(), tile::KernelTarget::cpuV4()}) {
+    check(target, target.mmaRows, target.mmaColumns);
+    check(target, target.panelRows, target.panelColumns);
   }
 }
 
