@@ -27,6 +27,37 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source,
                                 ctx, {shape.depthStride, shape.sizeStride}));
   BufType to = BufType::global({panels, shape.depth, shape.width},
                                packedType.getElement());
+  if (!turned) {
+    // Rows are contiguous: each program copies some, which it reads from end to
+    // end, a few at a time so that what it writes is of some length too.
+    constexpr int64_t together = 8;
+    int64_t slices = std::clamp<int64_t>(shape.depth / (2 * together), 1, 64);
+    int64_t slice =
+        llvm::alignTo(llvm::divideCeil(shape.depth, slices), together);
+    slices = llvm::divideCeil(shape.depth, slice);
+    auto k = context.kernel(at->getLoc(), "pack", {from}, {to}, slices);
+    k->setCost(0, byteCount(type) + byteCount(packedType));
+    RegType row = k->row(shape.width, k->f32());
+    Value begin = k->mul(k->program(), slice),
+          end = k->min(k->index(shape.depth), k->add(begin, slice));
+    k->loop(begin, end, together, [&](Value first) {
+      Value last = k->min(end, k->add(first, together));
+      auto copy = [&](Value panel, ValueRange exist) {
+        k->loop(first, last, 1, [&](Value d) {
+          k->store(
+              k->load(row, k->arg(0), {d, k->mul(panel, shape.width)}, exist),
+              k->arg(1), {panel, d, k->index(0)});
+        });
+      };
+      int64_t whole = shape.size / shape.width, left = shape.size % shape.width;
+      if (whole)
+        k->loop(0, whole, 1, [&](Value panel) { copy(panel, {}); });
+      if (left)
+        copy(k->index(whole), {k->index(left)});
+    });
+    return context.dispatch(at, *k, {source}, {packedType})[0];
+  }
+
   // Programs share panels, and depth where there are few panels.
   int64_t slices =
       std::max<int64_t>(1, std::min<int64_t>(llvm::divideCeil(64, panels),
@@ -43,15 +74,6 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source,
   Value exist =
       k->sub(k->index(shape.size), first); // columns of this panel that exist
 
-  auto rowsAreContiguous = [&](bool bounded) {
-    RegType row = k->row(shape.width, k->f32());
-    k->loop(begin, end, 1, [&](Value d) {
-      // Read along the panel's width, which is contiguous in the source.
-      k->store(k->load(row, k->arg(0), {d, first},
-                       bounded ? Values{exist} : Values{}),
-               k->arg(1), {panel, d, k->index(0)});
-    });
-  };
   auto transposed = [&](bool bounded) {
     // Squares of lanes x lanes turn in registers.
     auto square = [&](Value d, int64_t s, Value depthExists) {
@@ -79,23 +101,17 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source,
           square(whole, s, k->index(shape.depth % lanes));
       });
   };
-  auto pack = [&](bool bounded) {
-    if (turned)
-      transposed(bounded);
-    else
-      rowsAreContiguous(bounded);
-  };
   if (!ragged)
-    pack(false);
+    transposed(false);
   else
     k->branch(
         k->less(exist, k->index(shape.width)), {},
         [&] {
-          pack(true);
+          transposed(true);
           return Values{};
         },
         [&] {
-          pack(false);
+          transposed(false);
           return Values{};
         });
   return context.dispatch(at, *k, {source}, {packedType})[0];
