@@ -166,7 +166,7 @@ int main(int argc, char **argv) {
       ->capture_default_str()
       ->group("Checking");
   app.add_option("--checks", settings.checks,
-                 "off, shared, or all: also races between blocks")
+                 "off, shared, or all: also races on global memory")
       ->check(CLI::IsMember({"off", "shared", "all"}))
       ->capture_default_str()
       ->group("Checking");

@@ -37,16 +37,4 @@ const AddressSpace::Range *AddressSpace::nearest(uint64_t address) const {
   return found;
 }
 
-GlobalShadow::Word &GlobalShadow::at(uint64_t address) {
-  uint64_t page = address / pageBytes;
-  if (page != lastPage) {
-    std::unique_ptr<Word[]> &words = pages[page];
-    if (!words)
-      words = std::make_unique<Word[]>(pageBytes / granule);
-    lastPage = page;
-    lastWords = words.get();
-  }
-  return lastWords[address % pageBytes / granule];
-}
-
 } // namespace bitbyte::emu

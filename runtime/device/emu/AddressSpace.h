@@ -3,8 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <vector>
 
 namespace bitbyte::emu {
@@ -39,28 +37,6 @@ private:
 
   std::vector<Range> ranges;
   mutable size_t last = 0;
-};
-
-/// Who touched global memory in this launch: two different blocks that do, one
-/// of them writing, race. Atomic accesses do not.
-class GlobalShadow {
-public:
-  struct Word {
-    uint64_t writer = 0; ///< Block + 1, 0: none.
-    uint64_t reader = 0; ///< The same; ~0 for several.
-    uint32_t writerLine = 0, readerLine = 0;
-  };
-  /// `granule`: bytes of a word, a power of two.
-  explicit GlobalShadow(uint32_t granule) : granule(granule) {}
-  Word &at(uint64_t address);
-  void clear() { pages.clear(), lastPage = ~uint64_t(0); }
-
-private:
-  static constexpr uint64_t pageBytes = 16384;
-  std::map<uint64_t, std::unique_ptr<Word[]>> pages;
-  uint64_t granule;
-  uint64_t lastPage = ~uint64_t(0);
-  Word *lastWords = nullptr;
 };
 
 } // namespace bitbyte::emu

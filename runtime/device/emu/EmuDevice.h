@@ -15,7 +15,7 @@ namespace bitbyte {
 class EmuDevice final : public Device {
 public:
   /// `schedule`: eager, lazy, random or random:SEED. `checks`: off, shared (the
-  /// default: all but races between blocks) or all. NoDevice below x86-64-v3.
+  /// default: all but races on global memory) or all. NoDevice below x86-64-v3.
   static Result<std::unique_ptr<EmuDevice>>
   create(const std::string &schedule = "eager",
          const std::string &checks = "shared");

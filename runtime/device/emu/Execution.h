@@ -4,6 +4,7 @@
 #include "runtime/device/emu/AddressSpace.h"
 #include "runtime/device/emu/AsyncUnits.h"
 #include "runtime/device/emu/Finding.h"
+#include "runtime/device/emu/GlobalShadow.h"
 #include "runtime/device/emu/Program.h"
 #include "runtime/device/emu/RaceChecker.h"
 
@@ -23,7 +24,7 @@ struct Options {
   Schedule schedule = Schedule::Eager;
   uint64_t seed = 1;
   bool checkShared = true;  ///< Races and uninitialised reads of shared memory.
-  bool checkGlobal = false; ///< Races between blocks on global memory.
+  bool checkGlobal = false; ///< Races on global memory.
   /// Warp instructions of one block; more is a hang.
   uint64_t instructionLimit = uint64_t(1) << 32;
   size_t maxFindings = 16;

@@ -48,38 +48,6 @@ bool sharedOffset(Warp &warp, const Op &op, uint64_t address, uint32_t bytes,
   return false;
 }
 
-static void touchGlobal(Warp &warp, const Op &op, uint64_t address,
-                        uint32_t bytes, Touch touch) {
-  Block &block = *warp.block;
-  uint64_t me = block.number + 1;
-  auto race = [&](uint64_t other, uint32_t line, const char *what) {
-    report(warp, op, "race between blocks",
-           fmt::format("block {} {} global memory that block {} {} at line {} "
-                       "of the same launch, at {}",
-                       block.number, verb(touch), other, what, line,
-                       place(block.kernel(), op)));
-  };
-  uint64_t granule = block.kernel().globalGranule;
-  for (uint64_t at = address & ~(granule - 1); at < address + bytes;
-       at += granule) {
-    GlobalShadow::Word &word = block.shadow->at(at);
-    if (touch == Touch::Atomic)
-      continue;
-    if (word.writer && word.writer != me)
-      race(word.writer - 1, word.writerLine, "writes");
-    if (touch == Touch::Write) {
-      if (word.reader && word.reader != me)
-        race(word.reader == ~uint64_t(0) ? 0 : word.reader - 1, word.readerLine,
-             "reads");
-      word.writer = me;
-      word.writerLine = op.line;
-    } else {
-      word.reader = word.reader && word.reader != me ? ~uint64_t(0) : me;
-      word.readerLine = op.line;
-    }
-  }
-}
-
 std::byte *reachGlobal(Warp &warp, const Op &op, uint64_t address,
                        uint32_t bytes, int lane, Touch touch) {
   Block &block = *warp.block;
@@ -108,7 +76,7 @@ std::byte *reachGlobal(Warp &warp, const Op &op, uint64_t address,
     return nullptr;
   }
   if (block.shadow)
-    touchGlobal(warp, op, address, bytes, touch);
+    block.shadow->touch(warp, op, address, bytes, lane, touch);
   return reinterpret_cast<std::byte *>(address);
 }
 

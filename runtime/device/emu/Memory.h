@@ -7,8 +7,6 @@ namespace bitbyte::emu {
 
 class Decoder;
 
-enum class Touch : uint8_t { Read, Write, Atomic };
-
 /// Where `bytes` (a power of two) at an address lie, or null after a finding:
 /// misaligned, out of bounds, read-only, raced. `data` is what will be written.
 std::byte *reach(Warp &warp, const Op &op, Space space, uint64_t address,

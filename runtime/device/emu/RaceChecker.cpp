@@ -80,8 +80,12 @@ void RaceChecker::read(const Access &access, uint32_t offset, uint32_t bytes) {
       race(access, i << shift, "reads", granule.actor, granule.op,
            fmt::format("the write of lane {}", granule.lane));
     }
-    reads[i * actors + access.actor] = {access.epoch,
-                                        uint32_t(&access.op - ops)};
+    Read &mine = reads[i * actors + access.actor];
+    bool among = mine.epoch == access.epoch &&
+                 mine.warpSync == access.warp.warpSyncs &&
+                 mine.lane != access.lane && mine.lane != -1;
+    mine = {access.epoch, uint32_t(&access.op - ops), access.warp.warpSyncs,
+            among ? several : int8_t(access.lane)};
   }
 }
 
@@ -115,6 +119,15 @@ void RaceChecker::write(const Access &access, uint32_t offset, uint32_t bytes,
       if (read[actor].epoch > access.clock[actor] && actor != access.actor &&
           !together)
         race(access, i << shift, "writes", actor, read[actor].op, "the read");
+    if (access.actor < actors && access.lane >= 0 && !together)
+      if (const Read &mine = read[access.actor];
+          known && mine.epoch == access.epoch &&
+          mine.warpSync == access.warp.warpSyncs && mine.lane != -1 &&
+          mine.lane != access.lane)
+        race(access, i << shift, "writes", access.actor, mine.op,
+             mine.lane == several
+                 ? std::string("the read of other lanes")
+                 : fmt::format("the read of lane {}", mine.lane));
     granule = {access.epoch, access.warp.warpSyncs, op,
                stamp,        uint8_t(access.actor), int8_t(access.lane),
                false,        access.atomic};

@@ -75,7 +75,10 @@ private:
   };
   struct Read {
     uint32_t epoch = 0, op = 0;
+    uint32_t warpSync = 0; ///< How often its warp had met.
+    int8_t lane = -1;      ///< -1: the whole warp, `several` of its lanes.
   };
+  static constexpr int8_t several = -2;
 
   void race(const Access &access, uint32_t offset, std::string_view what,
             uint32_t otherActor, uint32_t otherOp, std::string_view other);
