@@ -36,21 +36,33 @@ LogicalResult NvvmLowering::lower(CopyAsyncOp op) {
       ("llvm.nvvm.cp.async." + llvm::Twine(chunk * bytes == 16 ? "cg" : "ca") +
        ".shared.global." + llvm::Twine(chunk * bytes))
           .str();
-  auto copy = [&](Value number) {
-    Value row = digitOf(number, perRow, rows, count);
-    Value column = emit.mul(digitOf(number, 1, perRow, count), chunk);
-    Value here =
-        emit.move(from, emit.add(emit.mul(row, pitch), column), 0, bytes);
-    Value there = emit.move(
-        to, emit.add(emit.mul(row, dest.getStrides()[0]), column), 0, bytes);
+  // A bound that cuts nothing is none.
+  auto boundOf = [&](unsigned axis, int64_t size) -> Value {
+    if (op.getBounds().empty())
+      return {};
+    APInt constant;
+    if (matchPattern(op.getBounds()[axis], m_ConstantInt(&constant)) &&
+        constant.getSExtValue() >= size)
+      return {};
+    return lowered[op.getBounds()[axis]][0];
+  };
+  Value rowBound = boundOf(0, rows), columnBound = boundOf(1, columns);
+  /// The chunk at (row + fixedRow, column + fixedColumn).
+  auto copy = [&](Value row, int64_t fixedRow, Value column,
+                  int64_t fixedColumn) {
+    int64_t pitchThere = dest.getStrides()[0];
+    Value here = emit.move(from, emit.add(emit.mul(row, pitch), column),
+                           fixedRow * pitch + fixedColumn, bytes);
+    Value there = emit.move(to, emit.add(emit.mul(row, pitchThere), column),
+                            fixedRow * pitchThere + fixedColumn, bytes);
     Value exists, left; // the row; elements of the chunk
-    if (!op.getBounds().empty()) {
-      exists = emit.icmp(LLVM::ICmpPredicate::slt, row,
-                         lowered[op.getBounds()[0]][0]);
-      left = emit.sub(lowered[op.getBounds()[1]][0], column);
-    }
+    if (rowBound)
+      exists = emit.icmp(LLVM::ICmpPredicate::slt,
+                         emit.add(row, emit.index(fixedRow)), rowBound);
+    if (columnBound)
+      left = emit.sub(columnBound, emit.add(column, emit.index(fixedColumn)));
     if (isAsync) {
-      if (!exists) {
+      if (!exists && !left) {
         emit.intrinsic(name, {}, {there, here});
         return;
       }
@@ -59,26 +71,45 @@ LogicalResult NvvmLowering::lower(CopyAsyncOp op) {
         return LLVM::SMinOp::create(emit.builder, emit.loc, x,
                                     emit.index(high));
       };
-      Value size = emit.mul(limit(left, 0, chunk), bytes);
-      size = emit.select(exists, size, emit.index(0));
+      Value size = left ? emit.mul(limit(left, 0, chunk), bytes)
+                        : emit.index(chunk * bytes);
+      if (exists)
+        size = emit.select(exists, size, emit.index(0));
       emit.intrinsic(name + ".s", {}, {there, here, size});
       return;
     }
     Type type = memoryScalar(source.getElementType());
-    if (exists)
-      exists = emit.bitAnd(
-          exists, emit.icmp(LLVM::ICmpPredicate::sgt, left, emit.index(0)));
+    if (left) {
+      Value some = emit.icmp(LLVM::ICmpPredicate::sgt, left, emit.index(0));
+      exists = exists ? emit.bitAnd(exists, some) : some;
+    }
     Value bits = valuesWhen(exists, type, [&] {
       return Registers{emit.load(type, here, bytes)};
     })[0];
     emit.store(bits, there, bytes);
+  };
+  // Where rounds are whole rows, or parts of a row, they are constants apart:
+  // one address serves all.
+  bool wholeRows = threads % perRow == 0, partsOfRow = perRow % threads == 0;
+  auto chunkColumn = [&](Value number, int64_t range) {
+    return emit.mul(digitOf(number, 1, perRow, range), chunk);
   };
   for (int64_t first = 0; first < count; first += threads) {
     Value number = emit.add(thread, first ? emit.index(first) : Value());
     Value inside;
     if (first + threads > count)
       inside = emit.icmp(LLVM::ICmpPredicate::slt, number, emit.index(count));
-    when(inside, [&] { copy(number); });
+    when(inside, [&] {
+      if (wholeRows)
+        copy(digitOf(thread, perRow, threads / perRow, threads), first / perRow,
+             chunkColumn(thread, threads), 0);
+      else if (partsOfRow)
+        copy(emit.index(0), first / perRow, emit.mul(thread, chunk),
+             first % perRow * chunk);
+      else
+        copy(digitOf(number, perRow, rows, count), 0,
+             chunkColumn(number, count), 0);
+    });
   }
   return success();
 }

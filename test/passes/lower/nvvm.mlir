@@ -146,6 +146,26 @@ tile.kernel @product(%a: !tile.buf<16x16xbf16, global>, %b: !tile.buf<16x16xbf16
   tile.return
 }
 
+// A thread's copies are whole rows apart, of which the ends are: so are their
+// addresses, by constants, and a bound that cuts no row takes no arithmetic.
+// CHECK-LABEL: llvm.func ptx_kernelcc @rounds
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.cp.async.cg.shared.global.16.s"
+// CHECK:       llvm.getelementptr %{{.*}}[4096] : (!llvm.ptr<1>) -> !llvm.ptr<1>, i16
+// CHECK:       llvm.getelementptr %{{.*}}[1280] : (!llvm.ptr<3>) -> !llvm.ptr<3>, i16
+// CHECK-NOT:   llvm.intr.smin
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.cp.async.cg.shared.global.16.s"
+!tall = !tile.buf<64x32xbf16, scratch, #tile.strided<[40, 1]>>
+tile.kernel @rounds(%a: !tile.buf<50x128xbf16, global>) attributes {programs = 1 : i64, warps = 4 : i64} {
+  %c0 = arith.constant 0 : index
+  %c32 = arith.constant 32 : index
+  %c50 = arith.constant 50 : index
+  %sa = tile.alloc : !tall
+  tile.copy_async %a[%c0, %c0] bounds [%c50, %c32] to %sa : !tile.buf<50x128xbf16, global> -> !tall
+  tile.commit
+  tile.wait 0
+  tile.return
+}
+
 // f32 takes three products of tf32; an end that may cut a row makes the copy
 // fill with zeros what is not there.
 // CHECK-LABEL: llvm.func ptx_kernelcc @exact
