@@ -58,6 +58,7 @@ void NvvmLowering::reduceWarps(ReduceOp op, Registers &values) {
   Distribution source = op.getSource().getType().spell();
   int64_t lanes = source.drop(axis).lanesAreReplicas() ? 1 : 32;
   int64_t count = values.size();
+  bool isFirst = exchangeBytes == 0 && !op->getParentOfType<scf::ForOp>();
   Value base = exchange(count * warps() * lanes * 4);
   auto place = [&](Value ofWarp, int64_t index, int64_t part) {
     Value offset = emit.mul(ofWarp, lanes);
@@ -65,7 +66,8 @@ void NvvmLowering::reduceWarps(ReduceOp op, Registers &values) {
       offset = emit.add(offset, lane);
     return emit.move(base, offset, (index * warps() + part) * lanes, 4);
   };
-  barrier(); // an earlier reduction may still be reading
+  if (!isFirst)
+    barrier(); // an earlier reduction may still be reading
   when(lanes > 1 ? Value()
                  : emit.icmp(LLVM::ICmpPredicate::eq, lane, emit.index(0)),
        [&] {

@@ -65,13 +65,18 @@ tile.kernel @cut(%x: !tile.buf<100xf32, global>, %y: !tile.buf<100xf32, global>)
   tile.return
 }
 
-// Registers, then five exchanges between lanes, then shared memory between two
-// barriers; one thread writes what all hold.
+// Registers, then five exchanges between lanes, then shared memory; one thread
+// writes what all hold. The next one waits until all have read the first one's.
 // CHECK-LABEL: llvm.func ptx_kernelcc @reduce
 // CHECK-SAME:    "nvvm.reqntid", "128"
 // CHECK-SAME:    tile.scratch_bytes = 16 : i64, tile.threads = 128 : i64
 // CHECK-COUNT-2: llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
 // CHECK-COUNT-7: llvm.fadd
+// CHECK-COUNT-5: llvm.call_intrinsic "llvm.nvvm.shfl.sync.bfly.f32"
+// CHECK-NOT:   llvm.nvvm.barrier
+// CHECK:       llvm.store %{{.*}} : f32, !llvm.ptr<3>
+// CHECK:       llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.all"
+// CHECK-COUNT-4: llvm.load %{{.*}} : !llvm.ptr<3> -> f32
 // CHECK-COUNT-5: llvm.call_intrinsic "llvm.nvvm.shfl.sync.bfly.f32"
 // CHECK:       llvm.call_intrinsic "llvm.nvvm.barrier.cta.sync.aligned.all"
 // CHECK:       llvm.store %{{.*}} : f32, !llvm.ptr<3>
@@ -84,7 +89,9 @@ tile.kernel @reduce(%x: !tile.buf<1024xf32, global>, %y: !tile.buf<1xf32, global
   %c0 = arith.constant 0 : index
   %v = tile.load %x[%c0] : !tile.buf<1024xf32, global> -> !wide
   %s = tile.reduce add, %v axis 0 : !wide -> !sum
+  %m = tile.reduce max, %v axis 0 : !wide -> !sum
   tile.store %s, %y[%c0] : !sum -> !tile.buf<1xf32, global>
+  tile.store %m, %y[%c0] : !sum -> !tile.buf<1xf32, global>
   tile.return
 }
 
