@@ -125,7 +125,8 @@ private:
           sk = f.alloc(shape.columns, s.width),
           sv = f.alloc(shape.columns, s.valueWidth);
     f.copy(q, b, i, h, sq);
-    k.commit();
+    if (shape.held)
+      k.commit(); // else they are wanted when the keys are
     f.copy(keys, b, range.begin, g, sk);
     k.commit();
     Value own = sq;

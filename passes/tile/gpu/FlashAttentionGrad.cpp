@@ -267,8 +267,8 @@ private:
       ownValues = f.alloc(shape.rows, s.valueWidth);
       f.copy(k.arg(2), b, j, g, ownValues);
     }
-    k.commit();
-    if (shape.held) {
+    if (shape.held) { // else they come with the first step's copies
+      k.commit();
       k.wait(0);
       own = f.own(own, s.width);
       if (ofK)
