@@ -42,15 +42,15 @@ GpuScanSizes gpuScanSizes(Value x, Value a, Value b, int64_t chunk,
 GpuScanTiles::GpuScanTiles(KernelBuilder &k, const GpuScanSizes &sizes)
     : k(k), s(sizes) {
   MLIRContext *context = k.builder.getContext();
-  int64_t down = s.stateLanes(), across = lanes / down;
-  Distribution layout{{{s.wide, 2, 1}, {s.perLane, 0, 1}},
-                      {{across, 2, s.wide}, {down, 0, s.perLane}},
+  int64_t down = s.stateLanes(), across = s.channelLanes();
+  Distribution layout{{{s.wide, 3, 1}, {s.perLane, 0, 1}},
+                      {{across, 2, 1}, {down, 0, s.perLane}},
                       {{s.warps, 1, 1}},
-                      3};
-  tile = RegType::get(context, {s.padded, s.warps, s.warpChannels()}, k.f32(),
+                      4};
+  tile = RegType::get(context, {s.padded, s.warps, across, s.wide}, k.f32(),
                       DistAttr::get(context, layout));
   row = tile.drop(0);
-  number = tile.drop(2).drop(1);
+  number = tile.drop(3).drop(2).drop(1);
   Values at = k.delinearize(k.program(), {s.batch, s.parts, s.columns()});
   b = at[0], part = at[1], column = at[2];
   zero = k.index(0);
@@ -76,7 +76,7 @@ BufType GpuScanTiles::split(const GpuScanSizes &s, bb::GraphTensorType type) {
   SmallVector<int64_t> shape = shapeOf(type);
   auto [count, size] = groups(s);
   shape.back() = count;
-  shape.push_back(size);
+  shape.append({size / s.wide, s.wide});
   return BufType::global(shape, type.getElement());
 }
 
@@ -93,8 +93,8 @@ BufType GpuScanTiles::turned(const GpuScanSizes &s, bb::GraphTensorType type) {
     strides.insert(strides.begin(), matrices * s.channels * s.states);
     matrices *= n;
   }
-  shape.append({s.states, count, size});
-  strides.append({1, size * s.states, s.states});
+  shape.append({s.states, count, size / s.wide, s.wide});
+  strides.append({1, size * s.states, s.wide * s.states, s.states});
   MLIRContext *context = type.getContext();
   return BufType::get(context, shape, type.getElement(), Space::Global,
                       StridedAttr::get(context, strides));
@@ -106,26 +106,27 @@ Values GpuScanTiles::place(ValueRange at, bool isTile) {
   Values offsets(at);
   if (isTile)
     offsets.push_back(zero);
-  Value first = k.mul(column, s.whole ? s.warps : s.warpChannels());
+  Value first = k.mul(column, s.whole ? s.warps : s.channelLanes());
   if (s.whole)
-    offsets.append({first, zero});
+    offsets.append({first, zero, zero});
   else
-    offsets.append({zero, first});
+    offsets.append({zero, first, zero});
   return offsets;
 }
 
-/// How many of the channels of a tile exist, along its last axis.
-static Value channelsLeft(GpuScanTiles &t) {
+/// How many lanes of a tile's channels have any.
+static Value lanesLeft(GpuScanTiles &t) {
   if (t.s.whole)
-    return t.k.index(t.s.warpChannels());
+    return t.k.index(t.s.channelLanes());
   return t.k.sub(t.k.index(t.s.channels),
-                 t.k.mul(t.column, t.s.warpChannels()));
+                 t.k.mul(t.column, t.s.channelLanes()));
 }
 
 Values GpuScanTiles::tileBounds() {
   if (s.whole && s.padded == s.states)
     return {};
-  return {k.index(s.states), k.index(s.warps), channelsLeft(*this)};
+  return {k.index(s.states), k.index(s.warps), lanesLeft(*this),
+          k.index(s.wide)};
 }
 
 Values GpuScanTiles::rowBounds(Value t) {
@@ -134,7 +135,7 @@ Values GpuScanTiles::rowBounds(Value t) {
   Value warps = s.ragged() // all, or none
                     ? k.mul(k.sub(k.index(s.length), t), s.warps)
                     : k.index(s.warps);
-  return {warps, channelsLeft(*this)};
+  return {warps, lanesLeft(*this), k.index(s.wide)};
 }
 
 Value GpuScanTiles::loadRow(Value buffer, Value t) {
@@ -143,24 +144,49 @@ Value GpuScanTiles::loadRow(Value buffer, Value t) {
 
 //===-- B and C -----------------------------------------------------------===//
 
-Value GpuScanTiles::ring(Value tensor) {
-  auto buffer = cast<BufType>(tensor.getType());
-  return k.alloc({2, s.chunk, s.padded}, buffer.getElementType());
+GpuScanRing GpuScanTiles::ring(Value tensor) {
+  Type element = cast<BufType>(tensor.getType()).getElementType();
+  GpuScanRing ring{k.alloc({2, s.chunk, s.padded}, element), Value()};
+  if (!element.isF32())
+    ring.widened = k.alloc({s.chunk, s.padded}, k.f32());
+  return ring;
 }
 
-void GpuScanTiles::copyChunk(Value tensor, Value ring, Value chunk) {
+void GpuScanTiles::copyChunk(Value tensor, const GpuScanRing &ring,
+                             Value chunk) {
   Value t0 = k.mul(chunk, s.chunk);
   Values bounds;
   if (s.ragged() || s.padded != s.states)
     bounds = {k.sub(k.index(s.length), t0), k.index(s.states)};
-  k.copyAsync(tensor, {b, t0, zero},
-              k.view(ring, {k.rem(chunk, 2)}, {s.chunk, s.padded}), bounds);
+  k.copyAsync(tensor, {b, t0, zero}, stage(ring, chunk), bounds);
 }
 
-Value GpuScanTiles::numbers(Value ring, Value chunk, Value i) {
-  Value stage = k.view(ring, {k.rem(chunk, 2)}, {s.chunk, s.padded});
-  Value values = k.load(number, stage, {i, zero});
-  return k.broadcast(k.broadcast(values, tile.drop(2), 1), tile, 2);
+Value GpuScanTiles::stage(const GpuScanRing &ring, Value chunk) {
+  return k.view(ring.copied, {k.rem(chunk, 2)}, {s.chunk, s.padded});
+}
+
+void GpuScanTiles::widen(ArrayRef<GpuScanRing> rings, Value chunk) {
+  MLIRContext *context = k.builder.getContext();
+  RegType type =
+      RegType::get(context, {s.chunk, s.padded}, k.f32(),
+                   spreadLayout(context, s.chunk, s.padded, 4, s.warps));
+  bool any = false;
+  for (const GpuScanRing &ring : rings)
+    if (ring.widened) {
+      k.store(k.load(type, stage(ring, chunk), {zero, zero}), ring.widened,
+              {zero, zero});
+      any = true;
+    }
+  if (any)
+    k.barrier();
+}
+
+Value GpuScanTiles::numbers(const GpuScanRing &ring, Value chunk, Value i) {
+  Value values = k.load(
+      number, ring.widened ? ring.widened : stage(ring, chunk), {i, zero});
+  Value lanes = k.broadcast(k.broadcast(values, tile.drop(3).drop(2), 1),
+                            tile.drop(3), 2);
+  return k.broadcast(lanes, tile, 3);
 }
 
 Value GpuScanTiles::rates(Value a) {

@@ -6,22 +6,23 @@
 namespace bitbyte::tile {
 
 /// How a program of a selective scan is laid out. Its tile is [states, warps,
-/// channels]: a lane holds some states of some neighbouring channels, the lanes
-/// of a warp go over channels, then states, and warps over channels only. So
-/// sums over states and over a warp's channels need no shared memory.
+/// lanes, channels]: a lane holds some states of some neighbouring channels,
+/// the lanes of a warp go over channels, then states, and warps over channels
+/// only. So sums over states need no shared memory.
 struct GpuScanSizes {
   int64_t batch, length, channels, states; ///< B T D N
   int64_t padded;                          ///< states of the tile
   int64_t perLane;                         ///< states of a lane
   int64_t wide;                            ///< channels of a lane
   int64_t warps;
-  bool whole;    ///< channels are whole warps: [.., D / C, C]; else [.., 1, D]
+  bool whole;    ///< channels are whole warps
   int64_t chunk; ///< items whose B and C lie in shared memory, a multiple of
   int64_t step;  ///< items in registers at once
   int64_t parts = 1;      ///< into which time is cut
   int64_t partChunks = 0; ///< chunks of a part
   int64_t stateLanes() const { return padded / perLane; }
-  int64_t warpChannels() const { return 32 / stateLanes() * wide; } ///< C
+  int64_t channelLanes() const { return 32 / stateLanes(); }
+  int64_t warpChannels() const { return channelLanes() * wide; } ///< C
   int64_t chunks() const { return llvm::divideCeil(length, chunk); }
   int64_t columns() const {
     return llvm::divideCeil(channels, warpChannels() * warps);
@@ -36,16 +37,23 @@ GpuScanSizes gpuScanSizes(mlir::Value x, mlir::Value a, mlir::Value b,
                           int64_t chunk, int64_t most, int64_t wide,
                           int64_t warps);
 
+/// Rows of B or C in shared memory.
+struct GpuScanRing {
+  mlir::Value copied;  ///< [2, chunk, N], as in memory: a chunk ahead
+  mlir::Value widened; ///< [chunk, N] in f32; null where the copies are
+};
+
 /// The text of one program.
 class GpuScanTiles {
 public:
   GpuScanTiles(KernelBuilder &k, const GpuScanSizes &sizes);
 
   //===-- Buffers of kernel arguments, before there is a kernel
-  /// [.., D] as [.., D / C, C].
+  /// [.., D] as [.., D / C, C / wide, wide], or [.., 1, D, 1] if warps are not
+  /// whole.
   static BufType split(const GpuScanSizes &s, mlir::Value tensor);
   static BufType split(const GpuScanSizes &s, bb::GraphTensorType type);
-  /// [.., D, N] as [.., N, D / C, C].
+  /// [.., D, N] as [.., N] and then the same.
   static BufType turned(const GpuScanSizes &s, bb::GraphTensorType type);
 
   //===-- Places
@@ -70,10 +78,15 @@ public:
 
   //===-- B and C, a chunk ahead in shared memory
   /// A ring of two stages for rows of `tensor` [B, T, N].
-  mlir::Value ring(mlir::Value tensor);
-  void copyChunk(mlir::Value tensor, mlir::Value ring, mlir::Value chunk);
+  GpuScanRing ring(mlir::Value tensor);
+  void copyChunk(mlir::Value tensor, const GpuScanRing &ring,
+                 mlir::Value chunk);
+  /// Makes a chunk that was waited for ready for `numbers`: what is narrow is
+  /// widened once for all lanes.
+  void widen(llvm::ArrayRef<GpuScanRing> rings, mlir::Value chunk);
   /// The numbers of item `i` of a chunk, for every channel.
-  mlir::Value numbers(mlir::Value ring, mlir::Value chunk, mlir::Value i);
+  mlir::Value numbers(const GpuScanRing &ring, mlir::Value chunk,
+                      mlir::Value i);
 
   /// A row for every state.
   mlir::Value every(mlir::Value row) { return k.broadcast(row, tile, 0); }
@@ -85,9 +98,13 @@ public:
 
   KernelBuilder &k;
   const GpuScanSizes &s;
-  RegType tile, row, number;
+  RegType tile, row, number;   ///< [N, warps, lanes, wide]; without N; N alone
   mlir::Value b, part, column; ///< where we are
   mlir::Value zero;
+
+private:
+  /// The copy of a chunk's rows.
+  mlir::Value stage(const GpuScanRing &ring, mlir::Value chunk);
 };
 
 /// [rows, columns], powers of two, over all threads: runs of up to `run`

@@ -78,7 +78,7 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
               byteCount(tensorOf(operands[0])) +
                   byteCount(tensorOf(operands[1])) + byteCount(stateType));
     GpuScanTiles tiles(k, s);
-    Value ring = tiles.ring(k.arg(3));
+    GpuScanRing ring = tiles.ring(k.arg(3));
     Value rate = tiles.rates(k.arg(2));
     auto [first, end] = partChunks(tiles);
     auto chunkOf = [&, first = first, end = end](Value done) {
@@ -96,6 +96,7 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
             tiles.copyChunk(k.arg(3), ring, chunkOf(k.add(done, 1)));
           });
           k.commit();
+          tiles.widen(ring, chunk);
           return k.loop(
               0, s.chunk, s.step, outer, [&](Value past, ValueRange before) {
                 Value i0 =
@@ -209,7 +210,7 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
   // Decay, exp (counted as one), update and output.
   k.setCost(7 * s.batch * s.length * s.channels * s.states, bytes);
   GpuScanTiles tiles(k, s);
-  Value ringB = tiles.ring(k.arg(3)), ringC = tiles.ring(k.arg(4));
+  GpuScanRing ringB = tiles.ring(k.arg(3)), ringC = tiles.ring(k.arg(4));
   auto [first, end] = partChunks(tiles);
   auto copy = [&](Value chunk) {
     tiles.copyChunk(k.arg(3), ringB, chunk);
@@ -245,6 +246,7 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
     if (!isOneStep)
       k.when(k.less(k.add(chunk, 1), end), [&] { copy(k.add(chunk, 1)); });
     k.commit();
+    tiles.widen({ringB, ringC}, chunk);
     if (save)
       tiles.storeTile(outer[0], k.arg(in.size() + 1), {tiles.b, chunk});
     Value t0 = k.mul(chunk, s.chunk);

@@ -4,8 +4,10 @@
 // from the saved state and keeps the state before every few items in shared
 // memory; then it takes those few from the last to the first: once more
 // forward, with decays and decayed states in registers, and back. Sums over
-// channels (dB, dC) are over a warp by shuffles, over warps at the end of a
-// chunk through shared memory, over programs by a kernel that adds in order.
+// channels (dB, dC) are over a lane's in registers, over lanes and warps
+// through shared memory after those few items, which takes a quarter of the
+// instructions that shuffles would, and over programs by a kernel that adds in
+// order.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/gpu/SelectiveScan.h"
@@ -24,13 +26,17 @@ public:
   GradientKernel(KernelBuilder &k, const GpuScanSizes &s)
       : k(k), s(s), tiles(k, s), ringB(tiles.ring(k.arg(3))),
         ringC(tiles.ring(k.arg(4))) {
-    starts = k.alloc({s.chunk / s.step, s.padded, s.warps, s.warpChannels()},
-                     k.f32());
-    // Sums of warps: [item, state, warp], a warp's items side by side.
+    starts =
+        k.alloc({s.chunk / s.step, s.padded, s.warps, s.channelLanes(), s.wide},
+                k.f32());
+    // Sums of lanes: [item, state, warp, lane]. A lane's states lie side by
+    // side, and those of eight lanes in banks of their own.
+    int64_t lane = s.padded + 4, warp = s.channelLanes() * lane;
     auto layout = StridedAttr::get(k.builder.getContext(),
-                                   {s.padded, 1, s.chunk * s.padded});
+                                   {s.warps * warp, 1, warp, lane});
     for (Value *v : {&partsB, &partsC})
-      *v = k.alloc({s.chunk, s.padded, s.warps}, k.f32(), layout);
+      *v = k.alloc({s.step, s.padded, s.warps, s.channelLanes()}, k.f32(),
+                   layout);
   }
 
   /// `resultAt`: the first result's number; an argument before it: what the
@@ -52,6 +58,7 @@ public:
                            k.when(k.less(k.add(done, 1), count),
                                   [&] { copy(k.sub(chunk, 1)); });
                            k.commit();
+                           tiles.widen({ringB, ringC}, chunk);
                            return oneChunk(carried);
                          });
     k.wait(0);
@@ -87,7 +94,7 @@ private:
   Values oneChunk(ValueRange carried) {
     Value t0 = k.mul(chunk, s.chunk),
           saved = tiles.loadTile(k.arg(5), {tiles.b, chunk});
-    Values origin{tiles.zero, tiles.zero, tiles.zero};
+    Values origin(4, tiles.zero);
     auto startOf = [&](Value i0) {
       Values at{k.div(i0, s.step)};
       at.append(origin);
@@ -102,16 +109,17 @@ private:
                h = advance(h, dt[i], x[i], k.add(i0, i))[2];
              return Values{h};
            });
-    Values next =
-        k.loop(0, s.chunk, s.step, carried, [&](Value done, ValueRange before) {
+    return k.loop(
+        0, s.chunk, s.step, carried, [&](Value done, ValueRange before) {
           Value i0 = k.sub(k.index(s.chunk - s.step), done);
-          return fewItems(k.load(tiles.tile, starts, startOf(i0)), t0, i0,
-                          before);
+          Values next =
+              fewItems(k.load(tiles.tile, starts, startOf(i0)), t0, i0, before);
+          k.barrier();
+          addLanes(partsB, firstResult + 3, k.add(t0, i0));
+          addLanes(partsC, firstResult + 4, k.add(t0, i0));
+          k.barrier(); // the next items' sums take the place of these
+          return next;
         });
-    k.barrier();
-    addWarps(partsB, firstResult + 3, t0);
-    addWarps(partsC, firstResult + 4, t0);
-    return next;
   }
 
   /// The gradient of the state and the sum of dA, before items t0 + i0...
@@ -151,39 +159,50 @@ private:
           });
       tiles.storeRow(rows[0], k.arg(firstResult), t);
       tiles.storeRow(rows[1], k.arg(firstResult + 1), t);
-      k.store(k.reduce(Combiner::Add, made[4], 2), partsB,
-              {at, tiles.zero, tiles.zero});
-      k.store(k.reduce(Combiner::Add, made[5], 2), partsC,
-              {at, tiles.zero, tiles.zero});
+      Values where(4, tiles.zero);
+      where[0] = k.index(i);
+      k.store(k.reduce(Combiner::Add, made[4], 3), partsB, where);
+      k.store(k.reduce(Combiner::Add, made[5], 3), partsC, where);
     }
     return next;
   }
 
-  /// Sums of warps to this program's rows of dB or dC [columns, B, T, N].
-  void addWarps(Value parts, unsigned result, Value t0) {
+  /// Sums of lanes of the items from `t` on to this program's rows of dB or dC
+  /// [columns, B, T, N].
+  void addLanes(Value parts, unsigned result, Value t) {
+    // Two states to a lane; lanes that are left go over the sums, and warps
+    // over items.
+    int64_t states = std::min<int64_t>(32, s.padded / 2),
+            lanes = std::min(32 / states, s.channelLanes()),
+            items = std::min(s.step, s.warps);
+    Distribution layout{
+        {{2, 1, 1},
+         {s.padded / 2 / states, 1, 2 * states},
+         {s.channelLanes() / lanes, 3, lanes},
+         {s.warps, 2, 1},
+         {s.step / items, 0, items}},
+        {{states, 1, 2}, {lanes, 3, 1}, {32 / states / lanes, -1, 0}},
+        {{items, 0, 1}, {s.warps / items, -1, 0}},
+        4};
     MLIRContext *context = k.builder.getContext();
     RegType type =
-        RegType::get(context, {s.chunk, s.padded}, k.f32(),
-                     spreadLayout(context, s.chunk, s.padded, 4, s.warps));
-    Value all;
-    for (int64_t w = 0; w < s.warps; ++w) {
-      Value own = k.view(parts, {tiles.zero, tiles.zero, k.index(w)},
-                         {s.chunk, s.padded}, ArrayRef<int64_t>{2});
-      Value x = k.load(type, own, {tiles.zero, tiles.zero});
-      all = all ? sum(k, all, x) : x;
-    }
+        RegType::get(context, {s.step, s.padded, s.warps, s.channelLanes()},
+                     k.f32(), DistAttr::get(context, layout));
+    Value all = k.load(type, parts, Values(4, tiles.zero));
+    for (int axis = 0; axis < 2; ++axis)
+      all = k.reduce(Combiner::Add, all, 2);
     Values bounds;
     if (s.ragged() || s.padded != s.states)
-      bounds = {k.sub(k.index(s.length), t0), k.index(s.states)};
-    k.store(all, k.arg(result), {tiles.column, tiles.b, t0, tiles.zero},
-            bounds);
+      bounds = {k.sub(k.index(s.length), t), k.index(s.states)};
+    k.store(all, k.arg(result), {tiles.column, tiles.b, t, tiles.zero}, bounds);
   }
 
   KernelBuilder &k;
   const GpuScanSizes &s;
   GpuScanTiles tiles;
   unsigned firstResult = 0;
-  Value ringB, ringC, starts, partsB, partsC, rate, chunk;
+  GpuScanRing ringB, ringC;
+  Value starts, partsB, partsC, rate, chunk;
 };
 } // namespace
 
