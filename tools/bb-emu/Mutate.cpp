@@ -16,7 +16,7 @@ Result<int> mutate(const Call &call, emu::Options options) {
       results.insert(results.end(), argument.bytes.begin(),
                      argument.bytes.end());
     return emu::Trial{std::move(outcome.findings), outcome.instructions,
-                      std::move(results)};
+                      std::move(results), std::move(outcome.worked)};
   };
   BB_ASSIGN(std::vector<emu::Mutant> mutants,
             emu::mutate(*call.kernel, options, run));
@@ -29,7 +29,9 @@ Result<int> mutate(const Call &call, emu::Options options) {
       if (!mutant.noticed[i].empty())
         how += fmt::format(" {}: {};", schedules[i], mutant.noticed[i]);
     fmt::print("without {}:{}\n", mutant.where,
-               mutant.caught() ? how : " not noticed");
+               mutant.caught() ? how
+               : mutant.idle   ? " not noticed: it had no copies to order"
+                               : " not noticed");
     caught += mutant.caught();
     if (!mutant.caught())
       survivors += fmt::format("  {}\n", mutant.where);

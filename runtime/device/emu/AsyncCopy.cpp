@@ -102,7 +102,16 @@ void copyAsync(Warp &warp, const Op &op) {
   }
 }
 
-void commit(Warp &warp, const Op &) {
+void noteWork(Warp &warp, const Op &op) {
+  Block &block = *warp.block;
+  block.worked[size_t(&op - block.kernel().ops.data())] = true;
+}
+
+void commit(Warp &warp, const Op &op) {
+  for (const CopyBatch &batch : warp.copies)
+    if (uint32_t lanes = batch.pending & warp.active;
+        lanes && warp.copyGroups[std::countr_zero(lanes)] == batch.group)
+      noteWork(warp, op);
   eachLane(warp.active, [&](uint32_t i) { ++warp.copyGroups[i]; });
 }
 
@@ -115,8 +124,10 @@ void wait(Warp &warp, const Op &op) {
   for (CopyBatch &batch : warp.copies)
     if (uint32_t lanes = batch.pending & warp.active & maskOf([&](uint32_t i) {
                            return complete[i] > batch.group;
-                         }))
+                         })) {
+      noteWork(warp, op);
       finish(warp, batch, lanes, warp.clock[warp.id]);
+    }
   std::erase_if(warp.copies,
                 [](const CopyBatch &batch) { return !batch.pending; });
 }
@@ -129,17 +140,20 @@ void decodeCopy(Decoder &d) {
   if (d.take("mbarrier"))
     return decodeArriveAfterCopies(d);
   if (d.take("commit_group")) {
+    d.op.ofCopies = true;
     d.expect(0);
     d.op.run = commit;
     return;
   }
   if (d.take("wait_group")) {
+    d.op.ofCopies = true;
     if (d.expect(1))
       d.op.imm = std::max<int64_t>(d.needNumber(0), 0);
     d.op.run = wait;
     return;
   }
   if (d.take("wait_all")) {
+    d.op.ofCopies = true;
     d.expect(0);
     d.op.run = [](Warp &warp, const Op &op) {
       commit(warp, op);

@@ -254,7 +254,8 @@ Result<void> EmuDevice::mutate(const Loaded &loaded, const emu::Grid &grid,
                    grid.dynamicShared,
                    grid.parameters};
     emu::Outcome outcome = emu::execute(here, how, memory);
-    emu::Trial trial{std::move(outcome.findings), outcome.instructions, save()};
+    emu::Trial trial{std::move(outcome.findings), outcome.instructions, save(),
+                     std::move(outcome.worked)};
     restore();
     return trial;
   };
@@ -272,8 +273,8 @@ Result<void> EmuDevice::mutate(const Loaded &loaded, const emu::Grid &grid,
     for (char c : mutant.where)
       where += c == '"' || c == '\\' ? '\'' : uint8_t(c) < 32 ? ' ' : c;
     mutants << fmt::format("{{\"kernel\": \"{}\", \"where\": \"{}\", "
-                           "\"noticed\": {{{}}}}}\n",
-                           loaded.name, where, noticed);
+                           "\"noticed\": {{{}}}, \"idle\": {}}}\n",
+                           loaded.name, where, noticed, mutant.idle);
   }
   mutants << fmt::format("{{\"kernel\": \"{}\", \"mutants\": {}}}\n",
                          loaded.name, all.size());

@@ -129,6 +129,7 @@ struct Block {
   uint32_t epochBase = 0;  ///< Above all epochs of earlier blocks,
   uint32_t unitEpochs = 0; ///< if as many are added as units used.
   bool hung = false;
+  std::vector<bool> worked; ///< See Outcome.
 
   Block(const Grid &grid, const Options &options, AddressSpace &memory,
         Findings &findings);

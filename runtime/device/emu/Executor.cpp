@@ -57,6 +57,7 @@ Block::Block(const Grid &grid, const Options &options, AddressSpace &memory,
     : grid(grid), options(options), memory(memory), findings(findings) {
   uint32_t count = (product(grid.threads) + 31) / 32;
   warps.resize(count);
+  worked.resize(grid.kernel.ops.size());
   // Nothing may be reached behind the last variable.
   shared.resize(grid.dynamicShared
                     ? grid.kernel.dynamicStart + grid.dynamicShared
@@ -110,7 +111,7 @@ public:
     for (uint64_t i = 0; i < count && !findings.full() && !block.hung; ++i)
       runBlock((unsigned __int128)(i)*step % count);
     __builtin_ia32_ldmxcsr(control);
-    return {std::move(findings), instructions};
+    return {std::move(findings), instructions, std::move(block.worked)};
   }
 
 private:
@@ -283,6 +284,7 @@ private:
           uint64_t before = warp.instructions;
           uint32_t changes = block.units.changes;
           uint64_t budget = random ? 1 + block.dice.next() % 200 : 1 << 16;
+          budget = std::min(budget, options.instructionLimit - before + 1);
           if (grid.kernel.usesWarpgroups)
             step<true>(warp, budget);
           else

@@ -8,6 +8,8 @@ namespace bitbyte::emu {
 struct Outcome {
   Findings findings;
   uint64_t instructions = 0; ///< Of warps.
+  /// By instruction: whether one that is `ofCopies` found any to order.
+  std::vector<bool> worked;
 };
 
 /// Runs all blocks, one after another, and stops when there are too many

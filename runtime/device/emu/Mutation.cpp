@@ -44,6 +44,7 @@ Result<std::vector<Mutant>> mutate(const Kernel &kernel, Options options,
     return run(variant, options);
   };
   std::vector<std::byte> expected;
+  std::vector<bool> worked(kernel.ops.size());
   uint64_t longest = 0;
   for (const Plan &plan : plans) {
     BB_ASSIGN(Trial trial, runAs(kernel, plan));
@@ -60,6 +61,8 @@ Result<std::vector<Mutant>> mutate(const Kernel &kernel, Options options,
                   "{}",
                   kernel.name, plan.name);
     longest = std::max(longest, trial.instructions);
+    for (size_t i = 0; i < worked.size(); ++i)
+      worked[i] = worked[i] || trial.worked[i];
   }
   // A mutant that runs much longer than the kernel hangs.
   options.instructionLimit = 20 * longest + 100'000;
@@ -74,6 +77,7 @@ Result<std::vector<Mutant>> mutate(const Kernel &kernel, Options options,
     Mutant &mutant = mutants.emplace_back();
     mutant.line = kernel.ops[i].line;
     mutant.where = place(kernel, kernel.ops[i]);
+    mutant.idle = kernel.ops[i].ofCopies && !worked[i];
     for (const Plan &plan : plans) {
       BB_ASSIGN(Trial trial, runAs(variant, plan));
       mutant.noticed.push_back(!trial.findings.empty()

@@ -12,6 +12,7 @@ struct Trial {
   Findings findings;
   uint64_t instructions = 0;
   std::vector<std::byte> results; ///< All that it may have written.
+  std::vector<bool> worked;       ///< See Outcome.
 };
 using RunTrial =
     std::function<Result<Trial>(const Kernel &kernel, const Options &options)>;
@@ -23,6 +24,8 @@ struct Mutant {
   /// By schedule: the kind of finding, "wrong result", or empty if nothing was
   /// noticed.
   std::vector<std::string> noticed;
+  /// It orders copies, and in no schedule there were any: nobody can notice.
+  bool idle = false;
   bool caught() const;
 };
 

@@ -52,7 +52,8 @@ struct Op {
   bool guardNot = false;
   bool jumps = false;        ///< Sets the program counter itself.
   bool narrow = false;       ///< What it means is the handler's.
-  bool synchronises = false; ///< Only orders what others do.
+  bool synchronises = false; ///< Only orders what others do,
+  bool ofCopies = false;     ///< and does so to copies by cp.async alone.
   uint8_t mode = 0, type = 0;
   uint32_t first = 0, count = 0; ///< Further slots, in Kernel::lists.
   uint32_t extra = 0;
