@@ -134,10 +134,12 @@ def Tile_PrefetchOp : Tile_Op<"prefetch"> {
     ```
     A hint for what is read or written some thousand cycles later: rows a page
     apart, which no machine foresees. Its last axis is contiguous and it has one
-    or two; parts of it may lie behind the buffer's end. On a GPU it says nothing.
+    or two; parts of it may lie behind the buffer's end. `far`: wanted later than
+    that, and not to push out what is at hand (L2 instead of L1). A CPU spreads it
+    over the product that follows, if one does. On a GPU it says nothing.
   }];
-  let arguments = (ins Tile_BufType:$buffer);
-  let assemblyFormat = "$buffer attr-dict `:` type($buffer)";
+  let arguments = (ins Tile_BufType:$buffer, UnitAttr:$far);
+  let assemblyFormat = "(`far` $far^)? $buffer attr-dict `:` type($buffer)";
   let hasVerifier = 1;
 }
 

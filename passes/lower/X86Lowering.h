@@ -58,7 +58,8 @@ private:
   //===-- X86Mma.cpp ------------------------------------------------------===//
   /// At once, unless a product follows: that spreads them over its time.
   mlir::LogicalResult lower(PrefetchOp op) override;
-  void fetchRow(PrefetchOp op, mlir::Value row);
+  /// Part `index` of `partsOf` of what an op wants.
+  void fetchPart(PrefetchOp op, mlir::Value index);
   mlir::LogicalResult lower(MmaOp op) override;
 
   llvm::SmallVector<PrefetchOp, 2> waiting; ///< For the next product.

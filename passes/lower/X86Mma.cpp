@@ -19,10 +19,29 @@ static constexpr int64_t stays = 24 << 10; ///< bytes
 
 //===-- Prefetches --------------------------------------------------------===//
 
-static int64_t rowsOf(PrefetchOp op) {
-  BufType type = op.getBuffer().getType();
-  return type.getRank() == 2 ? type.getShape()[0] : 1;
-}
+/// Lines that are asked for together.
+static constexpr int64_t linesOfPart = 4;
+
+namespace {
+/// A prefetch as equal parts: some lines of a row each.
+struct FetchParts {
+  explicit FetchParts(PrefetchOp op) {
+    BufType type = op.getBuffer().getType();
+    line = 64 / type.getElementBytes();
+    bool matrix = type.getRank() == 2;
+    stride = matrix ? type.getStrides()[0] : 0;
+    columns = type.getShape().back();
+    ends = stride % line != 0; // a row may end in one more line
+    int64_t lines = llvm::divideCeil(columns, line);
+    perRow = llvm::divideCeil(lines, linesOfPart);
+    width = llvm::divideCeil(lines, perRow) * line;
+    count = (matrix ? type.getShape()[0] : 1) * perRow;
+  }
+  int64_t line, stride, columns, width; ///< elements
+  int64_t perRow, count;
+  bool ends;
+};
+} // namespace
 
 /// Whether nothing but addresses comes between a prefetch and a product.
 static bool isBeforeProduct(PrefetchOp op) {
@@ -41,27 +60,33 @@ LogicalResult X86Lowering::lower(PrefetchOp op) {
     waiting.push_back(op);
     return success();
   }
-  for (int64_t row = 0; row < rowsOf(op); ++row)
-    fetchRow(op, emit.i64(row));
+  for (int64_t part = 0, parts = FetchParts(op).count; part < parts; ++part)
+    fetchPart(op, emit.i64(part));
   return success();
 }
 
-void X86Lowering::fetchRow(PrefetchOp op, Value row) {
-  BufType type = op.getBuffer().getType();
-  int64_t bytes = type.getElementBytes(), columns = type.getShape().back();
-  int64_t stride = type.getRank() == 2 ? type.getStrides()[0] : 0;
-  int64_t line = 64 / bytes;
-  Value base =
-      emit.move(lowered[op.getBuffer()][0], emit.mul(row, stride), 0, bytes);
+void X86Lowering::fetchPart(PrefetchOp op, Value index) {
+  FetchParts parts(op);
+  int64_t bytes = op.getBuffer().getType().getElementBytes();
+  Value row = index, within;
+  if (parts.perRow > 1) {
+    Value perRow = emit.i64(parts.perRow);
+    row = LLVM::UDivOp::create(emit.builder, emit.loc, index, perRow);
+    within = LLVM::URemOp::create(emit.builder, emit.loc, index, perRow);
+  }
+  Value offset =
+      emit.add(emit.mul(row, parts.stride), emit.mul(within, parts.width));
+  Value base = emit.move(lowered[op.getBuffer()][0], offset, 0, bytes);
   auto fetch = [&](int64_t element) {
     LLVM::Prefetch::create(emit.builder, emit.loc,
                            emit.move(base, {}, element, bytes), /*rw=*/0,
-                           /*hint=*/3, /*cache=*/1);
+                           /*hint=*/op.getFar() ? 2 : 3, /*cache=*/1);
   };
-  for (int64_t column = 0; column < columns; column += line)
+  for (int64_t column = 0; column < std::min(parts.width, parts.columns);
+       column += parts.line)
     fetch(column);
-  if (stride % line) // it may end in one more line
-    fetch(columns - 1);
+  if (parts.ends)
+    fetch(std::min(parts.width, parts.columns) - 1);
 }
 
 //===-- Products ----------------------------------------------------------===//
@@ -181,41 +206,41 @@ LogicalResult X86Lowering::lower(MmaOp op) {
     accumulators = Registers(ValueRange(exit->getArguments()));
   };
 
-  // A row of what is to be prefetched every few rounds. All at once they would
+  // A part of what is to be prefetched every few rounds. All at once they would
   // take every buffer for lines under way, and b's own lines would wait.
-  int64_t done = 0; // rounds
-  SmallVector<PrefetchOp, 2> fetches = std::exchange(waiting, {});
-  int64_t rows = 0;
+  int64_t done = 0, total = 0; // rounds, parts
+  SmallVector<PrefetchOp, 4> fetches = std::exchange(waiting, {});
   for (PrefetchOp fetch : fetches)
-    rows = std::max(rows, rowsOf(fetch));
-  int64_t each = rows ? rounds * 2 / 3 / rows : 0;
-  bool spreads = each > 0 && llvm::all_of(fetches, [&](PrefetchOp fetch) {
-                   return rowsOf(fetch) == rows;
-                 });
-  if (spreads) {
+    total += FetchParts(fetch).count;
+  for (PrefetchOp fetch : fetches) {
+    int64_t parts = FetchParts(fetch).count;
+    // The last eighth of the rounds is for the last lines to arrive.
+    int64_t each = rounds * 7 / 8 / total;
+    if (each == 0) {
+      for (int64_t part = 0; part < parts; ++part)
+        fetchPart(fetch, emit.i64(part));
+      continue;
+    }
     SmallVector<Value> carried{emit.i64(0)};
     llvm::append_range(carried, accumulators);
     Block *body = addBlock(ValueRange(carried).getTypes());
     Block *exit = addBlock(typesOf(type));
     jump(body, carried);
     emit.builder.setInsertionPointToEnd(body);
-    Value row = body->getArgument(0);
+    Value part = body->getArgument(0);
     accumulators = Registers(ValueRange(body->getArguments().drop_front()));
-    for (PrefetchOp fetch : fetches)
-      fetchRow(fetch, row);
-    Value next = emit.add(row, emit.i64(1));
-    loop(emit.mul(row, each * steps), emit.mul(next, each * steps));
+    fetchPart(fetch, part);
+    Value next = emit.add(part, emit.i64(1));
+    Value first = emit.i64(done * steps);
+    loop(emit.add(first, emit.mul(part, each * steps)),
+         emit.add(first, emit.mul(next, each * steps)));
     carried.assign({next});
     llvm::append_range(carried, accumulators);
-    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, emit.i64(rows)), body,
+    jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, emit.i64(parts)), body,
            carried, exit, accumulators);
     emit.builder.setInsertionPointToEnd(exit);
     accumulators = Registers(ValueRange(exit->getArguments()));
-    done = each * rows;
-  } else {
-    for (PrefetchOp fetch : fetches)
-      for (int64_t row = 0; row < rowsOf(fetch); ++row)
-        fetchRow(fetch, emit.i64(row));
+    done += each * parts;
   }
   if (rounds - done > 1) {
     loop(emit.i64(done * steps), emit.i64(rounds * steps));

@@ -132,7 +132,7 @@ public:
 
     // Rows of a program: what fits L2 beside a panel of B.
     int64_t wholeRows = rows / microRows;
-    int64_t blockRows =
+    blockRows =
         std::clamp<int64_t>(t.scratchBytes / (4 * microRows * depth), 1, 32);
     int64_t rowBlocks = std::max<int64_t>(
         1, llvm::divideCeil(llvm::divideCeil(rows, microRows), blockRows));
@@ -156,8 +156,8 @@ public:
     k.setCost(region.flops(), region.traffic());
     Value rowBlock = k.div(k.program(), columnBlocks),
           columnBlock = k.rem(k.program(), columnBlocks);
-    Value i0 = k.mul(rowBlock, blockRows),
-          i1 = k.min(k.index(wholeRows), k.add(i0, blockRows));
+    i0 = k.mul(rowBlock, blockRows);
+    Value i1 = k.min(k.index(wholeRows), k.add(i0, blockRows));
     Value j0 = k.mul(columnBlock, blockPanels),
           j1 = k.min(k.index(panels), k.add(j0, blockPanels));
     bool widens = !cast<bb::GraphTensorType>(a.getType()).getElement().isF32();
@@ -235,6 +235,7 @@ private:
     ragged &= width != left;
     RegType type = k.rows({count, width}, k.f32());
     Value zero = k.index(0);
+    prefetchPanel(m, j);
     if (!ragged)
       prefetchEpilogue(m, k.mul(j, microColumns), count, width);
     Value b =
@@ -262,6 +263,21 @@ private:
       epilogue(row, k.load(row, rowScratch, {r, zero}), k.add(m, r), n,
                ragged ? Values{exist} : Values{});
     });
+  }
+
+  /// Asks for a tile's share of the panel that comes next, where B does not
+  /// stay in L2 while a block of rows goes by.
+  void prefetchPanel(Value m, Value j) {
+    KernelBuilder &k = *made;
+    if (4 * columns * depth < context.target.scratchBytes)
+      return;
+    int64_t share = llvm::divideCeil(depth, blockRows);
+    Value at = k.mul(k.sub(k.div(m, microRows), i0), share);
+    auto fetch = PrefetchOp::create(
+        k.builder, k.loc,
+        k.view(k.arg(1), {k.rem(k.add(j, 1), panels), at, k.index(0)},
+               {share, microColumns}, ArrayRef<int64_t>{0}));
+    fetch.setFar(true);
   }
 
   /// Asks for what the epilogue of a tile reads and writes, before the product
@@ -326,9 +342,10 @@ private:
   unsigned mDim = 0, nDim = 0, kDim = 0, lhs = 0, rhs = 0, firstOutput = 0;
   SmallVector<int64_t> argumentOf;
   Value rowScratch;
+  Value i0;                  ///< The program's first micro-tile.
   Value staged, stagedFirst; ///< The program's rows of A, and their first.
   int64_t rows = 0, columns = 0, depth = 0, microRows = 0, microColumns = 0,
-          panels = 0;
+          panels = 0, blockRows = 0;
   int64_t packWidth = 0; ///< 0: A is read where it lies
 };
 } // namespace

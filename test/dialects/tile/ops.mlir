@@ -64,6 +64,8 @@ tile.kernel @others(%x: !tile.buf<8x256x6x64xf32, global>, %ids: !tile.buf<16xi8
       -> !tile.buf<32x64xf32, global, #tile.strided<[384, 1]>>
   // CHECK: tile.prefetch
   tile.prefetch %q : !tile.buf<32x64xf32, global, #tile.strided<[384, 1]>>
+  // CHECK: tile.prefetch far
+  tile.prefetch far %q : !tile.buf<32x64xf32, global, #tile.strided<[384, 1]>>
   // CHECK: tile.load_scalar {{.*}} -> i32
   %id = tile.load_scalar %ids[%c0] : !tile.buf<16xi8, global> -> i32
   // CHECK: tile.iota axis 1

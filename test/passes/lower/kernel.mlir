@@ -120,26 +120,31 @@ tile.kernel @prefetch(%x: !tile.buf<8x64xf32, global>, %y: !tile.buf<8x20xf32, g
   tile.return
 }
 
-// A product spreads what is fetched for its end: a row at a time, then some
-// rounds of the loop along K. 96 steps are 24 rounds; 6 rows take 2 each.
+// A product spreads what is fetched for its end: a row at a time, or four lines
+// of it, then some rounds of the loop along K.
 // CHECK-LABEL: llvm.func @spread
 // CHECK:         llvm.br ^[[ROW:bb[0-9]+]]({{.*}})
 // CHECK:       ^[[ROW]](%[[I:[^:]*]]: i64,
-// CHECK-COUNT-1: "llvm.intr.prefetch"
+// CHECK-COUNT-1: "llvm.intr.prefetch"{{.*}} hint = 3
 // CHECK-NOT:     "llvm.intr.prefetch"
-// CHECK:         %[[FROM:.*]] = llvm.mul %[[I]],
-// CHECK:         llvm.br ^[[ROUND:bb[0-9]+]](%[[FROM]],
+// CHECK:         llvm.br ^[[ROUND:bb[0-9]+]](
+// CHECK:         llvm.br ^[[PART:bb[0-9]+]](
 // CHECK:         llvm.cond_br %{{.*}}, ^[[ROUND]](
 // CHECK:         llvm.cond_br %{{.*}}, ^[[ROW]](
+// CHECK:       ^[[PART]](%[[J:[^:]*]]: i64,
+// CHECK:         llvm.udiv %[[J]],
+// CHECK-COUNT-4: "llvm.intr.prefetch"{{.*}} hint = 2
 // CHECK-NOT:     "llvm.intr.prefetch"
 #acc = #tile.dist<reg [2 d1:8, 6 d0:1], lane [8 d1:1]>
 !acc = !tile.reg<6x16xf32, #acc>
 !c = !tile.buf<6x16xf32, global, #tile.strided<[64, 1]>>
-tile.kernel @spread(%a: !tile.buf<6x96xf32, global>, %b: !tile.buf<96x16xf32, global>, %y: !c)
+tile.kernel @spread(%a: !tile.buf<6x96xf32, global>, %b: !tile.buf<96x16xf32, global>, %y: !c,
+                    %next: !tile.buf<4x128xf32, global>)
     attributes {programs = 1 : i64} {
   %c0 = arith.constant 0 : index
   %z = arith.constant 0.0 : f32
   tile.prefetch %y : !c
+  tile.prefetch far %next : !tile.buf<4x128xf32, global>
   %none = tile.splat %z : f32 -> !acc
   %sum = tile.mma %a, %b, %none
       : !tile.buf<6x96xf32, global>, !tile.buf<96x16xf32, global>, !acc -> !acc
