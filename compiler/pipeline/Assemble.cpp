@@ -158,6 +158,9 @@ private:
       table->threads = compiled.threads;
       table->flops = kernel.getFlops().value_or(0);
       table->traffic_bytes = kernel.getTraffic().value_or(0);
+      for (Type argument : kernel.getArgumentTypes())
+        table->buffer_types.push_back(
+            dtypeOf(cast<tile::BufType>(argument).getElementType()));
       kernelIndex[compiled.name] = uint32_t(variant->kernels.size());
       variant->kernels.push_back(std::move(table));
     }

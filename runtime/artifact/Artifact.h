@@ -117,6 +117,7 @@ struct Kernel {
   uint32_t threads = 0; ///< Of a GPU's block; 0 on a CPU.
   std::vector<uint64_t> bufferBytes;
   std::vector<bool> writes;
+  std::vector<DType> bufferTypes; ///< Of the elements.
   uint32_t scalars = 0;
   uint64_t flops = 0, trafficBytes = 0;
 };

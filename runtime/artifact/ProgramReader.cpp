@@ -157,6 +157,15 @@ Result<Kernel> TableReader::readKernel(const fb::Kernel &table,
     return bad(&table,
                "kernel '{}' has {} buffers, but {} marks of what it writes",
                kernel.name, kernel.bufferBytes.size(), kernel.writes.size());
+  for (uint32_t i = 0; table.buffer_types() && i < table.buffer_types()->size();
+       ++i) {
+    BB_ASSIGN(DType type, readType(&table, table.buffer_types()->Get(i)));
+    kernel.bufferTypes.push_back(type);
+  }
+  if (kernel.bufferTypes.size() != kernel.bufferBytes.size())
+    return bad(&table, "kernel '{}' has {} buffers, but types of {}",
+               kernel.name, kernel.bufferBytes.size(),
+               kernel.bufferTypes.size());
   kernel.scalars = table.scalars();
   kernel.flops = table.flops();
   kernel.trafficBytes = table.traffic_bytes();

@@ -4,10 +4,12 @@
 #include "runtime/device/cpu/Machine.h"
 #include "runtime/device/cuda/CudaDevice.h"
 #include "runtime/device/emu/EmuDevice.h"
+#include "runtime/engine/KernelRecorder.h"
 #include "runtime/engine/Sequence.h"
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <set>
 
 namespace bitbyte {
@@ -23,9 +25,9 @@ class ProgramEngine final : public Engine {
 public:
   ProgramEngine(std::shared_ptr<const Artifact> artifact,
                 const Variant &variant, std::unique_ptr<Device> device,
-                bool sync)
+                bool sync, std::optional<KernelRecorder> recorder)
       : theArtifact(std::move(artifact)), theVariant(variant),
-        device(std::move(device)), sync(sync) {}
+        device(std::move(device)), recorder(std::move(recorder)), sync(sync) {}
 
   Result<void> load() {
     std::vector<CodeModule> modules;
@@ -63,6 +65,10 @@ public:
                           std::span<const std::byte> in) override;
   Result<void> zeroStates(StateKind kind) override;
   Result<void> prepare() override;
+  Result<void> launchAlone(uint32_t kernel,
+                           std::span<const LaunchBuffer> buffers,
+                           std::span<const int64_t> scalars,
+                           std::span<std::byte> bytes) override;
 
   void collectStepTimes(bool collect) override { collecting = collect; }
   std::span<const double> stepSeconds() const override { return seconds; }
@@ -90,6 +96,7 @@ private:
   std::shared_ptr<const Artifact> theArtifact;
   const Variant &theVariant;
   std::unique_ptr<Device> device;
+  std::optional<KernelRecorder> recorder;
   std::array<DeviceMemory, spaceCount> memory;
   /// Programs whose memory is there; spaces only grow.
   std::set<const Program *> reserved;
@@ -231,6 +238,13 @@ Result<void> ProgramEngine::runStep(const Step &step) {
       pointers.push_back(at(buffer));
       sizes.push_back(buffer.bytes);
     }
+    if (recorder) {
+      const Kernel &kernel = theVariant.kernels[dispatch->kernel];
+      BB_ASSIGN(bool wanted, recorder->wants(kernel));
+      if (wanted)
+        return recorder->launch(*device, dispatch->kernel, kernel, pointers,
+                                sizes, dispatch->scalars);
+    }
     device->limitBuffers(sizes);
     return device->launch(dispatch->kernel, pointers, dispatch->scalars);
   }
@@ -303,6 +317,8 @@ ProgramEngine::runPlainly(std::span<const Run> runs, bool wait,
   }
   Result<void> done = meanwhile ? meanwhile() : Result<void>();
   BB_TRY(device->finish());
+  if (recorder)
+    BB_TRY(recorder->save());
   return done;
 }
 
@@ -346,6 +362,24 @@ Result<void> ProgramEngine::prepare() {
   if (const Program *program = theVariant.program("prepare"))
     return run(*program, {}, {});
   return {};
+}
+
+Result<void> ProgramEngine::launchAlone(uint32_t kernel,
+                                        std::span<const LaunchBuffer> buffers,
+                                        std::span<const int64_t> scalars,
+                                        std::span<std::byte> bytes) {
+  BB_ASSIGN(DeviceMemory own, device->allocate(bytes.size()));
+  pointers.clear();
+  sizes.clear();
+  for (const LaunchBuffer &buffer : buffers) {
+    pointers.push_back(own.data + buffer.offset);
+    sizes.push_back(buffer.bytes);
+  }
+  BB_TRY(device->upload(own.data, bytes));
+  device->limitBuffers(sizes);
+  BB_TRY(device->launch(kernel, pointers, scalars));
+  BB_TRY(device->download(bytes, own.data));
+  return device->finish();
 }
 
 //===----------------------------------------------------------------------===//
@@ -445,12 +479,17 @@ Engine::create(std::shared_ptr<const Artifact> artifact,
   std::string why;
   BB_ASSIGN(std::unique_ptr<Device> device,
             openDevice(*artifact, options, why));
+  std::optional<KernelRecorder> recorder;
+  if (!options.recordKernels.empty()) {
+    BB_ASSIGN(recorder, KernelRecorder::create(options.recordKernels));
+  }
   std::vector<std::string> targets = device->targets();
   for (const std::string &target : targets)
     for (const Variant &variant : artifact->variants)
       if (variant.target == target) {
         auto engine = std::make_unique<ProgramEngine>(
-            artifact, variant, std::move(device), options.sync);
+            artifact, variant, std::move(device), options.sync,
+            std::move(recorder));
         BB_TRY(engine->load());
         return engine;
       }

@@ -31,6 +31,11 @@ struct Run {
   std::span<const OutputBytes> outputs;
 };
 
+/// A buffer of a launch, inside memory that was made for it.
+struct LaunchBuffer {
+  uint64_t offset = 0, bytes = 0;
+};
+
 struct EngineOptions {
   std::string device = "auto"; ///< auto, cpu, cuda, emu
   int threads = 0;             ///< 0: what affinity and CPU quota allow
@@ -41,6 +46,8 @@ struct EngineOptions {
   std::string emuChecks = "shared";
   /// A file for EmuDevice::mutateInto, if not empty.
   std::string emuMutants = "";
+  /// A file for a KernelRecorder, if not empty.
+  std::string recordKernels = "";
 };
 
 /// Owns the spaces of one artifact (parameters, training state, derived state,
@@ -103,6 +110,13 @@ public:
   /// Runs `prepare` (derived states follow the parameters). Call after
   /// parameters were written; a no-op where the artifact has none.
   virtual Result<void> prepare() = 0;
+
+  /// Runs one kernel, by its number in the variant, in memory of its own, which
+  /// holds `memory` before it and leaves there what the kernel makes of it.
+  virtual Result<void> launchAlone(uint32_t kernel,
+                                   std::span<const LaunchBuffer> buffers,
+                                   std::span<const int64_t> scalars,
+                                   std::span<std::byte> memory) = 0;
 
   /// Seconds of the last `run`, by a monotonic clock, and per step of it when
   /// `collect` was asked for: what `bb-run bench` prints.

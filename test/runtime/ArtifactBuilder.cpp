@@ -58,8 +58,9 @@ std::unique_ptr<fb::TensorT> tensor(std::string name, fb::DType type,
 }
 
 void addKernel(fb::VariantT &variant, std::string name, uint64_t programs,
-               std::vector<uint64_t> bytes, std::vector<bool> writes,
-               uint32_t scalars = 0, uint64_t scratch = 0) {
+               std::vector<uint64_t> bytes, std::vector<fb::DType> types,
+               std::vector<bool> writes, uint32_t scalars = 0,
+               uint64_t scratch = 0) {
   auto kernel = std::make_unique<fb::KernelT>();
   kernel->name = name;
   kernel->symbol = "toy_" + name;
@@ -67,6 +68,7 @@ void addKernel(fb::VariantT &variant, std::string name, uint64_t programs,
   kernel->anchor = "elementwise";
   kernel->programs = programs;
   kernel->buffer_bytes = std::move(bytes);
+  kernel->buffer_types = std::move(types);
   kernel->writes = std::move(writes);
   kernel->scalars = scalars;
   kernel->scratch_bytes = scratch;
@@ -300,19 +302,25 @@ fb::ArtifactT toyArtifact(const std::string &target) {
   variant->derived.push_back(
       state("twice", fb::StateKind::derived, Space::derived, 0, {256}));
   variant->derived[0]->saved = false;
-  addKernel(*variant, "score", 8, {8, 8, 1024, 32},
+  constexpr auto u8 = fb::DType::u8, i32 = fb::DType::i32, i64 = fb::DType::i64,
+                 f32 = fb::DType::f32;
+  std::vector<fb::DType> updated(16, f32);
+  updated[13] = i32;
+  addKernel(*variant, "score", 8, {8, 8, 1024, 32}, {u8, u8, f32, f32},
             {false, false, false, true});
   addKernel(*variant, "micro", 1, {8, 8, 1024, 4, 1024, 4},
+            {u8, u8, f32, f32, f32, f32},
             {false, false, false, false, true, true}, 1);
   addKernel(*variant, "update", 1,
             {4, 4, 4, 4, 4, 4, 4, 4, 4, 1024, 1024, 1024, 1024, 4, 4, 4},
+            updated,
             {false, false, false, false, false, false, false, false, false,
              true, true, true, true, true, true, true});
-  addKernel(*variant, "prepare", 4, {1024, 1024}, {false, true});
-  addKernel(*variant, "number", 1000, {8000}, {true}, 1, 64);
-  addKernel(*variant, "denormal", 500, {4, 2000}, {false, true});
-  addKernel(*variant, "constant", 1, {256, 4}, {false, true});
-  addKernel(*variant, "logits", 8, {8, 8192}, {false, true});
+  addKernel(*variant, "prepare", 4, {1024, 1024}, {f32, f32}, {false, true});
+  addKernel(*variant, "number", 1000, {8000}, {i64}, {true}, 1, 64);
+  addKernel(*variant, "denormal", 500, {4, 2000}, {f32, f32}, {false, true});
+  addKernel(*variant, "constant", 1, {256, 4}, {f32, f32}, {false, true});
+  addKernel(*variant, "logits", 8, {8, 8192}, {u8, f32}, {false, true});
   addPrograms(*variant);
   artifact.variants.push_back(std::move(variant));
   return artifact;

@@ -46,6 +46,11 @@ public:
                           std::span<const std::byte> in) override;
   Result<void> zeroStates(StateKind kind) override;
   Result<void> prepare() override { return {}; }
+  Result<void> launchAlone(uint32_t, std::span<const LaunchBuffer>,
+                           std::span<const int64_t>,
+                           std::span<std::byte>) override {
+    return fail(ErrorKind::Failed, "a fake engine has no kernels");
+  }
   Result<void> reserve(std::span<const Program *const>) override { return {}; }
   void collectStepTimes(bool) override {}
   std::span<const double> stepSeconds() const override { return {}; }

@@ -40,13 +40,17 @@ void addDeviceOptions(CLI::App &command, EngineOptions &options) {
       .add_option("--emu-checks", options.emuChecks,
                   "What the emulator checks beside bounds: off, shared (races "
                   "and uninitialised reads of shared memory), all (also races "
-                  "between blocks)")
+                  "on global memory)")
       ->check(CLI::IsMember({"off", "shared", "all"}))
       ->capture_default_str();
   command.add_option("--emu-mutants", options.emuMutants,
                      "Also delete each synchronising instruction of each "
                      "kernel in turn, run what is left on the emulator, and "
                      "write to this file what was noticed");
+  command.add_option("--record-kernels", options.recordKernels,
+                     "Keep the first launch of each kernel, with all that it "
+                     "reads and writes, in this file, or add it to what the "
+                     "file has: bb-run replay does it again elsewhere");
 }
 
 Result<std::unique_ptr<Engine>> openEngine(const std::string &artifactPath,

@@ -51,6 +51,7 @@ void addExport(CLI::App &app, Action &action);
 void addGenerate(CLI::App &app, Action &action);
 void addImport(CLI::App &app, Action &action);
 void addInfo(CLI::App &app, Action &action);
+void addReplay(CLI::App &app, Action &action);
 void addTrain(CLI::App &app, Action &action);
 
 } // namespace bitbyte

@@ -36,6 +36,7 @@ int main(int argc, char **argv) {
   addExport(app, action);
   addExec(app, action);
   addBench(app, action);
+  addReplay(app, action);
   addInfo(app, action);
   addDoctor(app, action);
 
