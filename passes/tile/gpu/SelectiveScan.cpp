@@ -207,6 +207,9 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
   auto made = context.kernel(op.getLoc(), "selective_scan", in, out,
                              s.programs(), s.warps);
   KernelBuilder &k = *made;
+  // Four warps of each scheduler: their decays do not depend on each other, and
+  // for more ptxas spills what a step reads ahead.
+  k.setWarps(s.warps, 16 / s.warps);
   // Decay, exp (counted as one), update and output.
   k.setCost(7 * s.batch * s.length * s.channels * s.states, bytes);
   GpuScanTiles tiles(k, s);
