@@ -1,7 +1,9 @@
 //===- Conv.cpp - Depthwise causal convolution and its gradient -----------===//
 //
-// Channels lie along the lanes. A program walks one sequence and carries the
-// last taps - 1 rows in registers, so that each row is read once.
+// Channels lie along the lanes. A program takes a chunk of one sequence's items
+// and reads its rows whole, one behind the other: neighbours in memory. Taps
+// lie in scratch as rows, so that all that is read twice stays in the first
+// cache.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/ScanTiles.h"
@@ -13,35 +15,42 @@ namespace bitbyte::tile {
 namespace {
 struct ConvSizes {
   int64_t batch, length, channels, taps; ///< B T D K
-  int64_t width;                         ///< channels of a program
-  int64_t columns() const { return llvm::divideCeil(channels, width); }
+  int64_t lanes;
+  int64_t chunk; ///< items of a program
+  int64_t chunks() const { return llvm::divideCeil(length, chunk); }
+  int64_t programs() const { return batch * chunks(); }
+  int64_t padded() const { return llvm::alignTo(channels, lanes); }
 };
 
 class ConvTiles {
 public:
   ConvTiles(KernelBuilder &k, const ConvSizes &s)
-      : k(k), s(s), row(k.row(s.width, k.f32())),
-        column(k.along({s.width, 1}, 0, k.f32())) {}
+      : k(k), s(s), row(k.row(s.lanes, k.f32())),
+        column(k.along({s.lanes, 1}, 0, k.f32())),
+        b(k.div(k.program(), s.chunks())),
+        chunk(k.rem(k.program(), s.chunks())), t0(k.mul(chunk, s.chunk)),
+        end(k.min(k.index(s.length), k.add(t0, s.chunk))) {}
 
-  /// How many channels from `d0` on exist; nothing if all do.
-  Values bounds(Value d0) {
-    if (s.channels % s.width == 0)
-      return {};
-    return {k.sub(k.index(s.channels), d0)};
+  /// `body(d, bounds)` for each register of channels: the first one, and how
+  /// many from it on exist (nothing if all do).
+  void eachColumn(function_ref<void(Value, Values)> body) {
+    k.loop(0, s.channels, s.lanes, [&](Value d) {
+      body(d, s.channels % s.lanes ? Values{k.sub(k.index(s.channels), d)}
+                                   : Values{});
+    });
   }
-  /// Tap `i` of the channels from `d0` on of w [D, K].
-  Value tap(Value w, Value d0, int64_t i) {
-    Values limits = bounds(d0);
-    if (!limits.empty())
-      limits.push_back(k.index(1));
-    return k.reduce(Combiner::Add, k.load(column, w, {d0, k.index(i)}, limits),
-                    1);
-  }
-  void storeTap(Value value, Value dw, Value d0, int64_t i) {
-    Values limits = bounds(d0);
-    if (!limits.empty())
-      limits.push_back(k.index(1));
-    k.store(k.broadcast(value, column, 1), dw, {d0, k.index(i)}, limits);
+  /// Scratch [K, D]: w [D, K], transposed.
+  Value loadTaps(Value w) {
+    Value taps = k.alloc({s.taps, s.padded()}, k.f32());
+    eachColumn([&](Value d, Values bounds) {
+      if (!bounds.empty())
+        bounds.push_back(k.index(1));
+      for (int64_t i = 0; i < s.taps; ++i)
+        k.store(k.reduce(Combiner::Add,
+                         k.load(column, w, {d, k.index(i)}, bounds), 1),
+                taps, {k.index(i), d});
+    });
+    return taps;
   }
   Value multiplyAdd(Value a, Value b, Value sum) {
     return k.map({a, b, sum}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
@@ -52,14 +61,24 @@ public:
   KernelBuilder &k;
   const ConvSizes &s;
   RegType row, column;
+  Value b, chunk, t0, end; ///< the program's sequence, chunk and items
 };
 } // namespace
 
+/// Items that a program walks: enough to pay for its taps, few enough for 64
+/// programs.
 static ConvSizes sizesOf(const KernelTarget &target, Value x, Value w) {
   auto rows = cast<bb::GraphTensorType>(x.getType());
   auto taps = cast<bb::GraphTensorType>(w.getType());
-  return {*rows.dim(0).constant(), *rows.dim(1).constant(),
-          *rows.dim(2).constant(), *taps.dim(1).constant(), target.lanes};
+  ConvSizes s{*rows.dim(0).constant(),
+              *rows.dim(1).constant(),
+              *rows.dim(2).constant(),
+              *taps.dim(1).constant(),
+              target.lanes,
+              /*chunk=*/64};
+  s.chunk = std::max<int64_t>(s.chunk, s.batch * s.length / 64);
+  s.chunk = std::min(s.chunk, s.length);
+  return s;
 }
 
 LogicalResult scheduleConv(ScheduleContext &context, bb::ConvOp op) {
@@ -74,38 +93,53 @@ LogicalResult scheduleConv(ScheduleContext &context, bb::ConvOp op) {
   int64_t bytes = 0;
   SmallVector<BufType> in = denseBuffers(operands, bytes),
                        out = denseBuffers(op->getResults(), bytes);
-  auto made =
-      context.kernel(op.getLoc(), "conv", in, out, s.batch * s.columns());
+  auto made = context.kernel(op.getLoc(), "conv", in, out, s.programs());
   KernelBuilder &k = *made;
   k.setCost(2 * s.batch * s.length * s.channels * s.taps, bytes);
   ConvTiles tiles(k, s);
-  Value b = k.div(k.program(), s.columns()),
-        d0 = k.mul(k.rem(k.program(), s.columns()), s.width);
-  Values bounds = tiles.bounds(d0), weights, window;
-  for (int64_t i = 0; i < s.taps; ++i)
-    weights.push_back(tiles.tap(k.arg(1), d0, i));
-  for (int64_t i = 0; i + 1 < s.taps; ++i)
-    window.push_back(op.getFrom() ? k.load(tiles.row, k.arg(from),
-                                           {b, k.index(i), d0}, bounds)
-                                  : k.full(tiles.row, 0.0));
-  Value start = op.getBias() ? k.load(tiles.row, k.arg(bias), {d0}, bounds)
-                             : k.full(tiles.row, 0.0);
-  auto step = [&](Value t, ValueRange before) {
-    Values rows(before);
-    rows.push_back(k.load(tiles.row, k.arg(0), {b, t, d0}, bounds));
-    Value sum = start;
-    for (int64_t i = 0; i < s.taps; ++i)
-      sum = tiles.multiplyAdd(rows[i], weights[i], sum);
-    k.store(sum, k.arg(in.size()), {b, t, d0}, bounds);
-    return Values(ArrayRef(rows).drop_front());
+  Value weights = tiles.loadTaps(k.arg(1));
+  // `rowAt(back, d, bounds)`: the row that lies so far back, null if none does.
+  auto step = [&](Value t, function_ref<Value(int64_t, Value, Values)> rowAt) {
+    tiles.eachColumn([&](Value d, Values bounds) {
+      Value sum = op.getBias() ? k.load(tiles.row, k.arg(bias), {d}, bounds)
+                               : k.full(tiles.row, 0.0);
+      for (int64_t i = 0; i < s.taps; ++i)
+        if (Value x = rowAt(s.taps - 1 - i, d, bounds))
+          sum = tiles.multiplyAdd(
+              x, k.load(tiles.row, weights, {k.index(i), d}), sum);
+      k.store(sum, k.arg(in.size()), {tiles.b, t, d}, bounds);
+    });
   };
-  if (window.empty())
-    k.loop(0, s.length, 1, [&](Value t) { (void)step(t, {}); });
-  else
-    window = k.loop(0, s.length, 1, window, step);
+  // Row `t` of x, or of what came before it.
+  auto rowOf = [&](int64_t t, Value d, Values bounds) -> Value {
+    if (t >= 0)
+      return k.load(tiles.row, k.arg(0), {tiles.b, k.index(t), d}, bounds);
+    if (!op.getFrom())
+      return {};
+    return k.load(tiles.row, k.arg(from), {tiles.b, k.index(t + s.taps - 1), d},
+                  bounds);
+  };
+  // The first chunk's first items look behind the sequence's start.
+  int64_t early = std::min(s.taps - 1, s.length);
+  k.when(k.less(tiles.chunk, k.index(1)), [&] {
+    for (int64_t t = 0; t < early; ++t)
+      step(k.index(t), [&](int64_t back, Value d, Values bounds) {
+        return rowOf(t - back, d, bounds);
+      });
+  });
+  k.loop(k.max(tiles.t0, k.index(early)), tiles.end, 1, [&](Value t) {
+    step(t, [&](int64_t back, Value d, Values bounds) {
+      return k.load(tiles.row, k.arg(0), {tiles.b, k.sub(t, back), d}, bounds);
+    });
+  });
   if (op.getFrom())
-    for (auto [i, rows] : llvm::enumerate(window))
-      k.store(rows, k.arg(in.size() + 1), {b, k.index(i), d0}, bounds);
+    k.when(k.less(k.index(s.chunks() - 2), tiles.chunk), [&] {
+      tiles.eachColumn([&](Value d, Values bounds) {
+        for (int64_t i = 0; i + 1 < s.taps; ++i)
+          k.store(rowOf(s.length - (s.taps - 1) + i, d, bounds),
+                  k.arg(in.size() + 1), {tiles.b, k.index(i), d}, bounds);
+      });
+    });
   op->replaceAllUsesWith(
       context.dispatch(op, k, operands, op->getResultTypes()));
   op->erase();
@@ -113,55 +147,100 @@ LogicalResult scheduleConv(ScheduleContext &context, bb::ConvOp op) {
 }
 
 // With j = K - 1 - k:  dx[t] = sum of w[k] dy[t + j],  dw[k] = sum of
-// dy[t + j] x[t]. Backwards in time the window holds dy[t + 1 ..].
+// dy[t + j] x[t]. A program walks its items backwards, a few at a time: for
+// each register of channels the sums and dy[t + 1 ..] are in registers
+// meanwhile. The sums of programs are added in order by another kernel.
 LogicalResult scheduleConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
+  constexpr int64_t together = 8;
   ConvSizes s = sizesOf(context.target, op.getX(), op.getW());
   Values operands{op.getX(), op.getW(), op.getDy()};
+  auto type = [](Value v) { return cast<bb::GraphTensorType>(v.getType()); };
+  int64_t parts = s.programs();
+  SmallVector<Type> results{
+      type(op.getDx()), temporary(op.getContext(), {parts, s.channels, s.taps}),
+      temporary(op.getContext(), {parts, s.channels})};
   int64_t bytes = 0;
-  SmallVector<BufType> in = denseBuffers(operands, bytes),
-                       out = denseBuffers(op->getResults(), bytes);
-  auto made = context.kernel(op.getLoc(), "conv_grad", in, out, s.columns());
-  KernelBuilder &k = *made;
+  SmallVector<BufType> in = denseBuffers(operands, bytes), out;
+  for (Type result : results) {
+    out.push_back(denseBuffer(cast<bb::GraphTensorType>(result)));
+    bytes += byteCount(cast<bb::GraphTensorType>(result));
+  }
+  auto kernel = context.kernel(op.getLoc(), "conv_grad", in, out, parts);
+  KernelBuilder &k = *kernel;
   k.setCost(4 * s.batch * s.length * s.channels * s.taps, bytes);
   ConvTiles tiles(k, s);
-  Value d0 = k.mul(k.program(), s.width);
-  Values bounds = tiles.bounds(d0), weights;
-  for (int64_t i = 0; i < s.taps; ++i)
-    weights.push_back(tiles.tap(k.arg(1), d0, i));
-  // Carried: the sums of dw and db; inside a sequence, dy of later items too.
-  Values zeros(s.taps + 1, k.full(tiles.row, 0.0));
-  Values sums = k.loop(0, s.batch, 1, zeros, [&](Value b, ValueRange outer) {
-    Values carried(outer);
-    carried.append(s.taps - 1, zeros[0]);
-    Values end =
-        k.loop(0, s.length, 1, carried, [&](Value done, ValueRange inner) {
-          Value t = k.sub(k.index(s.length - 1), done);
-          Value dy = k.load(tiles.row, k.arg(2), {b, t, d0}, bounds),
-                x = k.load(tiles.row, k.arg(0), {b, t, d0}, bounds);
-          Values later{dy}; // later[j] = dy[t + j]
-          llvm::append_range(later, inner.drop_front(s.taps + 1));
-          Values next;
-          Value dx = zeros[0];
-          for (int64_t i = 0; i < s.taps; ++i) {
-            Value meets = later[s.taps - 1 - i];
-            dx = tiles.multiplyAdd(meets, weights[i], dx);
-            next.push_back(tiles.multiplyAdd(meets, x, inner[i]));
-          }
-          next.push_back(k.map({dy, inner[s.taps]}, k.f32(),
-                               [](ScalarBuilder &s, ValueRange v) {
-                                 return s.add(v[0], v[1]);
-                               }));
-          k.store(dx, k.arg(3), {b, t, d0}, bounds);
-          next.append(later.begin(), later.end() - 1);
-          return next;
-        });
-    return Values(ArrayRef(end).take_front(s.taps + 1));
+  Value weights = tiles.loadTaps(k.arg(1)), zero = k.index(0),
+        none = k.full(tiles.row, 0.0);
+  Value sums = k.alloc({s.taps + 1, s.padded()}, k.f32()); // of dw and db
+  for (int64_t i = 0; i <= s.taps; ++i)
+    k.loop(0, s.padded(), s.lanes,
+           [&](Value d) { k.store(none, sums, {k.index(i), d}); });
+  k.loop(0, llvm::divideCeil(s.chunk, together), 1, [&](Value done) {
+    Value low = k.add(
+              tiles.t0,
+              k.mul(
+                  k.sub(k.index(llvm::divideCeil(s.chunk, together) - 1), done),
+                  together)),
+          high = k.min(k.add(low, together), tiles.end);
+    tiles.eachColumn([&](Value d, Values bounds) {
+      Values carried, taps;
+      for (int64_t i = 0; i <= s.taps; ++i)
+        carried.push_back(k.load(tiles.row, sums, {k.index(i), d}));
+      for (int64_t i = 0; i < s.taps; ++i)
+        taps.push_back(k.load(tiles.row, weights, {k.index(i), d}));
+      for (int64_t j = 0; j + 1 < s.taps; ++j) {
+        Value t = k.add(high, j), last = k.index(s.length - 1);
+        Value exists = k.less(t, k.index(s.length));
+        carried.push_back(k.map(
+            {k.load(tiles.row, k.arg(2), {tiles.b, k.min(t, last), d}, bounds)},
+            k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+              return s.select(exists, v[0], s.constant(0));
+            }));
+      }
+      Values made =
+          k.loop(zero, k.sub(high, low), 1, carried,
+                 [&](Value done, ValueRange inner) {
+                   Value t = k.sub(k.sub(high, 1), done);
+                   Values at{tiles.b, t, d};
+                   Value dy = k.load(tiles.row, k.arg(2), at, bounds),
+                         x = k.load(tiles.row, k.arg(0), at, bounds);
+                   Values later{dy}; // later[j] = dy[t + j]
+                   llvm::append_range(later, inner.drop_front(s.taps + 1));
+                   Values next;
+                   Value dx = none;
+                   for (int64_t i = 0; i < s.taps; ++i) {
+                     Value meets = later[s.taps - 1 - i];
+                     dx = tiles.multiplyAdd(meets, taps[i], dx);
+                     next.push_back(tiles.multiplyAdd(meets, x, inner[i]));
+                   }
+                   next.push_back(k.map({dy, inner[s.taps]}, k.f32(),
+                                        [](ScalarBuilder &s, ValueRange v) {
+                                          return s.add(v[0], v[1]);
+                                        }));
+                   k.store(dx, k.arg(3), at, bounds);
+                   next.append(later.begin(), later.end() - 1);
+                   return next;
+                 });
+      for (int64_t i = 0; i <= s.taps; ++i)
+        k.store(made[i], sums, {k.index(i), d});
+    });
   });
-  for (int64_t i = 0; i < s.taps; ++i)
-    tiles.storeTap(sums[i], k.arg(4), d0, i);
-  k.store(sums[s.taps], k.arg(5), {d0}, bounds);
-  op->replaceAllUsesWith(
-      context.dispatch(op, k, operands, op->getResultTypes()));
+  tiles.eachColumn([&](Value d, Values bounds) {
+    k.store(k.load(tiles.row, sums, {k.index(s.taps), d}), k.arg(5),
+            {k.program(), d}, bounds);
+    if (!bounds.empty())
+      bounds.push_back(k.index(1));
+    for (int64_t i = 0; i < s.taps; ++i)
+      k.store(k.broadcast(k.load(tiles.row, sums, {k.index(i), d}),
+                          tiles.column, 1),
+              k.arg(4), {k.program(), d, k.index(i)}, bounds);
+  });
+  Values made = context.dispatch(op, k, operands, results);
+  op.getDx().replaceAllUsesWith(made[0]);
+  op.getDw().replaceAllUsesWith(
+      sumParts(context, op, made[1], parts, type(op.getDw())));
+  op.getDb().replaceAllUsesWith(
+      sumParts(context, op, made[2], parts, type(op.getDb())));
   op->erase();
   return success();
 }

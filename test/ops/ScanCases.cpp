@@ -138,7 +138,8 @@ std::vector<OpCase> scanCases() {
                     "f32[D, K], f32[D]",
        .body = "%dx, %dw, %db = conv_grad %x, %w, %dy\n"
                "return %dx, %dw, %db",
-       .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4", "B=2 T=5 D=9 K=3"},
+       .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4", "B=1 T=70 D=2 K=3",
+                 "B=2 T=5 D=9 K=3"},
        .element =
            [](const Inputs &in, const Index &at, unsigned result) {
              if (result < 2)
