@@ -14,6 +14,9 @@ namespace bitbyte::tile {
 
 mlir::Value emitExp(Emit &emit, mlir::Value x);
 mlir::Value emitExp2(Emit &emit, mlir::Value x);
+/// The same with the instructions of AVX-512 that split and scale: 16 lanes,
+/// within 2 ulp, 1 at 0.
+mlir::Value emitExp2Scaled(Emit &emit, mlir::Value x);
 mlir::Value emitExpM1(Emit &emit, mlir::Value x);
 mlir::Value emitLog(Emit &emit, mlir::Value x);
 mlir::Value emitLog2(Emit &emit, mlir::Value x);

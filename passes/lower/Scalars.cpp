@@ -230,12 +230,14 @@ Value KernelLowering::lowerMath(Operation *op, ValueRange x) {
   return TypeSwitch<Operation *, Value>(op)
       .Case([&](math::ExpOp) { return emitExp(emit, x[0]); })
       .Case([&](math::Exp2Op exp) -> Value {
-        // One instruction, within 2 ulp; what is subnormal is 0.
-        if (emit.gpu &&
-            bitEnumContainsAll(exp.getFastmath(), arith::FastMathFlags::afn))
+        // Within 2 ulp; what is subnormal is 0.
+        if (!bitEnumContainsAll(exp.getFastmath(), arith::FastMathFlags::afn))
+          return emitExp2(emit, x[0]);
+        if (emit.gpu)
           return emit.intrinsic("llvm.nvvm.ex2.approx.ftz", x[0].getType(),
                                 {x[0]});
-        return emitExp2(emit, x[0]);
+        return target.lanes == 16 ? emitExp2Scaled(emit, x[0])
+                                  : emitExp2(emit, x[0]);
       })
       .Case([&](math::ExpM1Op) { return emitExpM1(emit, x[0]); })
       .Case([&](math::LogOp) { return emitLog(emit, x[0]); })
