@@ -7,8 +7,8 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-ScanSizes scanSizes(const KernelTarget &target, Value x, Value a,
-                    int64_t chunk) {
+ScanSizes scanSizes(const KernelTarget &target, Value x, Value a, int64_t chunk,
+                    int64_t wide, int64_t registers) {
   auto rows = cast<bb::GraphTensorType>(x.getType());
   auto decay = cast<bb::GraphTensorType>(a.getType());
   ScanSizes s;
@@ -18,10 +18,11 @@ ScanSizes scanSizes(const KernelTarget &target, Value x, Value a,
   s.states = *decay.dim(1).constant();
   s.chunk = std::min(chunk, s.length);
   s.lanes = target.lanes;
-  // Two columns share what they load of B and C, and add up their parts of the
-  // gradients of those.
-  s.wide = s.columns() % 2 ? 1 : 2;
-  s.block = std::min(target.registers / 4 / s.wide, s.states);
+  s.scales = target.lanes == 16;
+  s.wide = wide;
+  while (s.columns() % s.wide)
+    --s.wide;
+  s.block = std::min(registers / s.wide, s.states);
   while (s.states % s.block)
     --s.block;
   return s;
@@ -106,6 +107,45 @@ void ScanTiles::clear(Value scratch, Value rows) {
          [&](Value t) { k.store(k.full(row(), 0.0), scratch, at(t)); });
 }
 
+Value ScanTiles::rowOf(Value tensor, ValueRange offsets, Value d0) {
+  Values at(offsets), bounds;
+  at.push_back(d0);
+  if (s.channels % s.lanes)
+    bounds = {k.sub(k.index(s.channels), d0)};
+  return k.broadcast(k.load(k.row(s.lanes, k.f32()), tensor, at, bounds), row(),
+                     0);
+}
+
+void ScanTiles::storeRow(Value value, Value tensor, ValueRange offsets,
+                         Value d0) {
+  Values at(offsets), bounds;
+  at.push_back(d0);
+  if (s.channels % s.lanes)
+    bounds = {k.sub(k.index(s.channels), d0)};
+  k.store(k.reduce(Combiner::Add, value, 0), tensor, at, bounds);
+}
+
+void ScanTiles::prefetch(Value tensor, ValueRange offsets, Value d0) {
+  Values at(offsets);
+  at.push_back(d0);
+  PrefetchOp::create(
+      k.builder, k.loc,
+      k.view(tensor, at, {std::min(s.channels, s.wide * s.lanes)},
+             llvm::to_vector(llvm::seq<int64_t>(0, offsets.size()))));
+}
+
+Value ScanTiles::product(Value a, Value b) {
+  return k.map({a, b}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
+    return s.mul(v[0], v[1]);
+  });
+}
+
+Value ScanTiles::sum(Value a, Value b) {
+  return k.map({a, b}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
+    return s.add(v[0], v[1]);
+  });
+}
+
 static Value largerMagnitude(ScalarBuilder &s, Value x, Value most) {
   return s.max(math::AbsFOp::create(s.builder, s.loc, x), most);
 }
@@ -113,34 +153,36 @@ static Value largerMagnitude(ScalarBuilder &s, Value x, Value most) {
 Value ScanTiles::copySteps(Value dt, Value x, ValueRange offsets, Value count,
                            Value d0, Value toDt, Value toDtx, Value toX) {
   RegType column = k.row(s.lanes, k.f32());
-  Value most =
-      k.loop(k.index(0), count, 1, {k.full(column, 0.0)},
-             [&](Value t, ValueRange carried) {
-               Value most = carried[0];
-               int64_t w = 0;
-               eachColumn(d0, toDt, [&](Value d, Value, Values bounds) {
-                 Values from = rowAt(k, offsets, t, d);
-                 Value step = k.load(column, dt, from, bounds),
-                       input = k.load(column, x, from, bounds);
-                 Values made =
-                     k.map({step, input, most}, {k.f32(), k.f32()},
-                           [](ScalarBuilder &s, ValueRange v) {
-                             return Values{s.mul(v[0], v[1]),
-                                           largerMagnitude(s, v[0], v[2])};
-                           });
-                 Values to{t, k.index(w++), k.index(0)};
-                 k.store(step, toDt, to);
-                 k.store(made[0], toDtx, to);
-                 if (toX)
-                   k.store(input, toX, to);
-                 most = made[1];
-               });
-               return Values{most};
-             })[0];
-  return largestLane(most);
+  Values start;
+  if (!s.scales)
+    start.push_back(k.full(column, 0.0));
+  Values most =
+      k.loop(k.index(0), count, 1, start, [&](Value t, ValueRange carried) {
+        Values most(carried);
+        int64_t w = 0;
+        eachColumn(d0, toDt, [&](Value d, Value, Values bounds) {
+          Values from = rowAt(k, offsets, t, d);
+          Value step = k.load(column, dt, from, bounds),
+                input = k.load(column, x, from, bounds);
+          for (Value &value : most)
+            value = k.map({step, value}, k.f32(),
+                          [](ScalarBuilder &s, ValueRange v) {
+                            return largerMagnitude(s, v[0], v[1]);
+                          });
+          Values to{t, k.index(w++), k.index(0)};
+          k.store(step, toDt, to);
+          k.store(product(step, input), toDtx, to);
+          if (toX)
+            k.store(input, toX, to);
+        });
+        return most;
+      });
+  return most.empty() ? Value() : largestLane(most[0]);
 }
 
 Value ScanTiles::largest(Value scratch, Value rows) {
+  if (s.scales)
+    return {};
   Value most =
       k.loop(k.index(0), rows, 1, {k.full(row(), 0.0)},
              [&](Value t, ValueRange carried) {
@@ -167,7 +209,7 @@ Value ScanTiles::everyChannel(Value tensor, Value b, Value t, Value n0) {
 }
 
 Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
-  if (target.isGpu)
+  if (target.isGpu || target.lanes == 16)
     return math::Exp2Op::create(s.builder, s.loc, x,
                                 arith::FastMathFlags::contract |
                                     arith::FastMathFlags::afn);
@@ -227,41 +269,48 @@ static Value calmDecay(ScalarBuilder &s, Value a, Value b, ValueRange powers) {
   return bits(s.add(bits(result, i32), exponent), s.builder.getF32Type());
 }
 
-Value ScanTiles::isCalm(Value steps, Value rates) {
+void ScanTiles::eitherWay(Value steps, Value rates,
+                          function_ref<void(bool)> body) {
+  if (!steps)
+    return body(true);
   ScalarBuilder scalars(k.builder, k.loc);
-  return arith::CmpFOp::create(k.builder, k.loc, arith::CmpFPredicate::OLT,
-                               scalars.mul(steps, rates),
-                               scalars.constant(kCalm));
+  Value calm =
+      arith::CmpFOp::create(k.builder, k.loc, arith::CmpFPredicate::OLT,
+                            scalars.mul(steps, rates), scalars.constant(kCalm));
+  auto side = [&](bool isCalm) {
+    return [&, isCalm] {
+      body(isCalm);
+      return Values();
+    };
+  };
+  k.branch(calm, {}, side(true), side(false));
 }
 
-void ScanTiles::decays(Value rate, Value dt, Value count, Value calm,
-                       Value to) {
-  Value zero = k.index(0);
+Values ScanTiles::powersFor(RegType type) {
+  Values result;
+  if (s.scales)
+    return result;
   // In memory the powers are operands; in registers they would crowd out
   // values.
   RegType column = k.row(s.lanes, k.f32());
+  Value zero = k.index(0);
   if (!powers) {
     OpBuilder::InsertionGuard guard(k.builder);
-    k.builder.setInsertionPointAfter(dt.getDefiningOp());
+    k.builder.setInsertionPointToStart(k.arg(0).getParentBlock());
     powers = k.alloc({(int64_t)std::size(kPowers), s.lanes}, k.f32());
     for (auto [i, power] : llvm::enumerate(kPowers))
       k.store(k.full(column, power), powers, {k.index(i), k.index(0)});
   }
-  auto all = [&](bool isCalm) {
-    k.loop(zero, count, 1, [&](Value t) {
-      Values inputs{everyState(k.load(row(), dt, at(t))), rate};
-      for (size_t i = 0; i < std::size(kPowers); ++i)
-        inputs.push_back(everyState(
-            k.broadcast(k.load(column, powers, {k.index(i), zero}), row(), 0)));
-      Value made = k.map(inputs, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
-        return isCalm ? calmDecay(s, v[0], v[1], v.drop_front(2))
-                      : exp2(s, s.mul(v[0], v[1]), k.target);
-      });
-      k.store(made, to, {t, zero, zero, zero});
-    });
-    return Values();
-  };
-  k.branch(calm, {}, [&] { return all(true); }, [&] { return all(false); });
+  for (size_t i = 0; i < std::size(kPowers); ++i)
+    result.push_back(everyState(
+        k.broadcast(k.load(column, powers, {k.index(i), zero}), row(), 0)));
+  return result;
+}
+
+Value ScanTiles::decay(ScalarBuilder &b, Value rate, Value dt,
+                       ValueRange powers, bool isCalm) {
+  return isCalm && !s.scales ? calmDecay(b, rate, dt, powers)
+                             : exp2(b, b.mul(rate, dt), k.target);
 }
 
 Value sumParts(ScheduleContext &context, Operation *at, Value parts,

@@ -13,15 +13,17 @@ struct ScanSizes {
   int64_t lanes;
   int64_t wide;  ///< columns of a strip; divides their number
   int64_t block; ///< states in registers at once; divides N
+  bool scales;   ///< an instruction multiplies by a power of 2
   int64_t columns() const { return llvm::divideCeil(channels, lanes); }
   int64_t strips() const { return columns() / wide; }
   int64_t chunks() const { return llvm::divideCeil(length, chunk); }
   int64_t paddedStates() const { return llvm::alignTo(states, lanes); }
 };
 
-/// A block of states of a strip takes a quarter of the registers, or less.
+/// A strip has up to `wide` columns, and a block of its states takes
+/// `registers` registers, or less.
 ScanSizes scanSizes(const KernelTarget &target, mlir::Value x, mlir::Value a,
-                    int64_t chunk);
+                    int64_t chunk, int64_t wide, int64_t registers);
 
 /// What is common to the text of both directions. In scratch a strip's values
 /// lie as [rows, wide, lanes].
@@ -54,22 +56,36 @@ public:
               mlir::Value d0, mlir::Value to);
   void copyOut(mlir::Value from, mlir::Value tensor, mlir::ValueRange offsets,
                mlir::Value count, mlir::Value d0);
-  /// `count` rows of dt and of dt x at `offsets` of both, and of x if `x` is
-  /// given, into scratch; returns the largest magnitude of dt, a scalar.
+  /// `count` rows of dt and of dt x at `offsets` of both, and of x if `toX` is
+  /// given, into scratch; returns the largest magnitude of dt, a scalar, or
+  /// null where decays do not ask.
   mlir::Value copySteps(mlir::Value dt, mlir::Value x, mlir::ValueRange offsets,
                         mlir::Value count, mlir::Value d0, mlir::Value toDt,
                         mlir::Value toDtx, mlir::Value toX = {});
   void clear(mlir::Value scratch, mlir::Value rows);
-  /// The largest magnitude in `rows` rows of scratch, a scalar.
+  /// The row at `offsets` of the one column at `d0` of a tensor [.., D], as
+  /// [1, lanes]; its like back; and a hint that it will be wanted.
+  mlir::Value rowOf(mlir::Value tensor, mlir::ValueRange offsets,
+                    mlir::Value d0);
+  void storeRow(mlir::Value row, mlir::Value tensor, mlir::ValueRange offsets,
+                mlir::Value d0);
+  void prefetch(mlir::Value tensor, mlir::ValueRange offsets, mlir::Value d0);
+  /// Of two tiles.
+  mlir::Value product(mlir::Value a, mlir::Value b);
+  mlir::Value sum(mlir::Value a, mlir::Value b);
+  /// The largest magnitude in `rows` rows of scratch, a scalar, or null where
+  /// decays do not ask.
   mlir::Value largest(mlir::Value scratch, mlir::Value rows);
 
-  /// The decays exp2(dt rate) of `count` items and the block of states whose
-  /// rates are `rate`, into scratch [chunk, block, wide, lanes]. `calm`: no
-  /// exponent is beyond those of f32.
-  void decays(mlir::Value rate, mlir::Value dt, mlir::Value count,
-              mlir::Value calm, mlir::Value to);
-  /// Whether `steps` times `rates` stays within the exponents of f32.
-  mlir::Value isCalm(mlir::Value steps, mlir::Value rates);
+  /// `body(true)` where every exponent is one of f32's: no product of `steps`
+  /// and `rates` goes beyond; else `body(false)`. Null `steps`: `body(true)`.
+  void eitherWay(mlir::Value steps, mlir::Value rates,
+                 llvm::function_ref<void(bool)> body);
+  /// What `decay` wants as the last inputs of a map of `type`.
+  Values powersFor(RegType type);
+  /// exp2(rate dt).
+  mlir::Value decay(ScalarBuilder &s, mlir::Value rate, mlir::Value dt,
+                    mlir::ValueRange powers, bool isCalm);
 
   /// A row repeated for each state; a number per state repeated for each
   /// channel.
@@ -89,8 +105,8 @@ private:
 };
 
 /// 2 to the x for decays: as exact as math.exp2, but below 2^-126 the result is
-/// anything smaller than that. A third of the scan is this; a GPU has a unit
-/// for it, a CPU takes the shortest chain of instructions there is.
+/// anything smaller than that. Most of a scan is this; a GPU has a unit for it,
+/// a CPU takes the shortest chain of instructions there is.
 mlir::Value exp2(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
 inline constexpr double kLog2E = 1.4426950408889634;
 

@@ -2,10 +2,10 @@
 //
 // A program owns a group of strips in one sequence and walks the chunks
 // backwards. Per chunk, strip and few states: decays and states are computed
-// again from the saved state into scratch, then the sweep back carries the
-// gradient of the state. dB and dC sum over channels: lane by lane in scratch
-// over the group's columns, then across lanes, then over groups by a kernel
-// that adds in order.
+// again from the saved state into scratch, which gives dC, then the sweep back
+// carries the gradient of the state. dB and dC sum over channels: lane by lane
+// in scratch over the group's columns, then across lanes, then over groups by a
+// kernel that adds in order.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/ScanTiles.h"
@@ -14,12 +14,13 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-/// Strips in a group: enough to make the sums across lanes cheap, few enough to
-/// leave programs for all cores.
+/// Strips in a group: sixteen columns make the sums across lanes cheap; fewer
+/// where there would be less than eight programs, more where that leaves 64.
 static int64_t stripsPerGroup(const ScanSizes &s) {
   int64_t groups = llvm::divideCeil(64, s.batch);
+  int64_t most = llvm::divideCeil(16, s.wide);
   return std::max(s.strips() / groups,
-                  std::min<int64_t>(llvm::divideCeil(8, s.wide), s.strips()));
+                  std::clamp<int64_t>(s.batch * s.strips() / 8, 1, most));
 }
 
 namespace {
@@ -37,10 +38,10 @@ public:
       return k.alloc({items, s.block, s.wide, s.lanes}, k.f32());
     };
     rates = perStrip(), gradState = perStrip(), gradRate = perStrip();
-    gradB = k.alloc({s.chunk, padded, s.lanes}, k.f32());
-    gradC = k.alloc({s.chunk, padded, s.lanes}, k.f32());
-    factor = perItem(s.chunk), held = perItem(s.chunk + 1);
-    for (Value *v : {&dt, &x, &dtx, &dy, &sumB, &sumRate})
+    gradB = k.alloc({padded, s.chunk, s.lanes}, k.f32());
+    gradC = k.alloc({padded, s.chunk, s.lanes}, k.f32());
+    factor = perItem(s.chunk), held = perItem(s.chunk);
+    for (Value *v : {&dt, &dtx, &dy, &sumB, &sumRate})
       *v = tiles.alloc(s.chunk);
   }
 
@@ -65,10 +66,10 @@ public:
       t0 = k.mul(chunk, s.chunk);
       count = k.min(k.sub(k.index(s.length), t0), k.index(s.chunk));
       Value none = k.full(k.row(s.lanes, k.f32()), 0.0);
-      k.loop(zero, count, 1, [&](Value t) {
-        k.loop(0, s.paddedStates(), 1, [&](Value n) {
-          k.store(none, gradB, {t, n, zero});
-          k.store(none, gradC, {t, n, zero});
+      k.loop(0, s.paddedStates(), 1, [&](Value n) {
+        k.loop(zero, count, 1, [&](Value t) {
+          k.store(none, gradB, {n, t, zero});
+          k.store(none, gradC, {n, t, zero});
         });
       });
       eachStrip([&](Value c) { walk(c); });
@@ -89,68 +90,87 @@ private:
   }
   /// Scratch [states, lanes] of item `t`.
   Value plane(Value scratch, Value t) {
-    return k.view(scratch, {t, zero, zero}, {s.paddedStates(), s.lanes},
-                  ArrayRef<int64_t>{0});
+    return k.view(scratch, {zero, t, zero}, {s.paddedStates(), s.lanes},
+                  ArrayRef<int64_t>{1});
   }
 
   /// Strip `c` through the chunk.
   void walk(Value c) {
     Value steps =
-        tiles.copySteps(k.arg(1), k.arg(0), {b, t0}, count, d0, dt, dtx, x);
+        tiles.copySteps(k.arg(1), k.arg(0), {b, t0}, count, d0, dt, dtx);
     tiles.copyIn(k.arg(6), {b, t0}, count, d0, dy);
     tiles.clear(sumB, count);
     tiles.clear(sumRate, count);
     Value mine = strip(rates, c);
-    Value calm =
-        tiles.isCalm(steps, tiles.largest(mine, k.index(s.paddedStates())));
-    k.loop(0, s.states, s.block, [&](Value n0) {
-      Value rate = k.load(states, mine, tiles.at(n0));
-      tiles.decays(rate, dt, count, calm, factor);
-      again(n0);
-      back(rate, c, n0);
+    Value fastest = tiles.largest(mine, k.index(s.paddedStates()));
+    tiles.eitherWay(steps, fastest, [&](bool isCalm) {
+      k.loop(0, s.states, s.block, [&](Value n0) {
+        again(mine, n0, isCalm);
+        back(mine, c, n0);
+      });
     });
     // dx = dt sum of gh B, and ddt the sum of gh (B x + A a h).
     k.loop(zero, count, 1, [&](Value t) {
-      Values made = k.map(
-          {k.load(row, dt, tiles.at(t)), k.load(row, x, tiles.at(t)),
-           k.load(row, sumB, tiles.at(t)), k.load(row, sumRate, tiles.at(t))},
-          {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
-            return Values{
-                s.mul(v[0], v[2]),
-                s.add(s.mul(v[1], v[2]), s.mul(v[3], s.constant(1 / kLog2E)))};
-          });
-      k.store(made[0], sumB, tiles.at(t));
-      k.store(made[1], sumRate, tiles.at(t));
+      tiles.eachColumn(d0, sumB, [&](Value d, Value, Values bounds) {
+        RegType column = k.row(s.lanes, k.f32());
+        Values at{b, k.add(t0, t), d},
+            mine{t, k.div(k.sub(d, d0), s.lanes), zero};
+        Values made = k.map(
+            {k.load(column, dt, mine), k.load(column, k.arg(0), at, bounds),
+             k.load(column, sumB, mine), k.load(column, sumRate, mine)},
+            {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
+              return Values{s.mul(v[0], v[2]),
+                            s.add(s.mul(v[1], v[2]),
+                                  s.mul(v[3], s.constant(1 / kLog2E)))};
+            });
+        k.store(made[0], k.arg(7), at, bounds);
+        k.store(made[1], k.arg(8), at, bounds);
+      });
     });
-    tiles.copyOut(sumB, k.arg(7), {b, t0}, count, d0);
-    tiles.copyOut(sumRate, k.arg(8), {b, t0}, count, d0);
   }
 
   Value item(Value scratch, Value t) {
     return k.load(states, scratch, {t, zero, zero, zero});
   }
 
-  /// Forward through the chunk: the state before each item, and behind it all.
-  void again(Value n0) {
+  /// Forward through the chunk: decays, the state before each item, and dC.
+  void again(Value rates, Value n0, bool isCalm) {
     Value saved = k.view(k.arg(5), {b, chunk, zero, zero},
                          {s.states, s.channels}, ArrayRef<int64_t>{0, 1});
     Value start = k.view(held, {zero, zero, zero, zero},
                          {s.block, s.wide, s.lanes}, ArrayRef<int64_t>{0});
     tiles.copyIn(saved, {n0}, k.index(s.block), d0, start);
-    k.loop(zero, count, 1, {item(held, zero)},
-           [&](Value t, ValueRange carried) {
-             Value next = k.map(
-                 {carried[0], item(factor, t), every(dtx, t), number(3, t, n0)},
-                 k.f32(), [&](ScalarBuilder &s, ValueRange v) {
-                   return s.add(s.mul(v[1], v[0]), s.mul(v[2], v[3]));
-                 });
-             k.store(next, held, {k.add(t, 1), zero, zero, zero});
-             return Values{next};
-           });
+    k.loop(
+        zero, count, 1, {item(held, zero)}, [&](Value t, ValueRange carried) {
+          k.when(k.less(n0, k.index(1)), [&] { prefetch(t); });
+          k.store(carried[0], held, {t, zero, zero, zero});
+          Values inputs{carried[0],   k.load(states, rates, tiles.at(n0)),
+                        every(dt, t), every(dtx, t),
+                        every(dy, t), number(3, t, n0)};
+          llvm::append_range(inputs, tiles.powersFor(states));
+          Values made = k.map(
+              inputs, {k.f32(), k.f32(), k.f32()},
+              [&](ScalarBuilder &s, ValueRange v) {
+                Value a = tiles.decay(s, v[1], v[2], v.drop_front(6), isCalm),
+                      h = s.add(s.mul(a, v[0]), s.mul(v[3], v[5]));
+                return Values{a, h, s.mul(v[4], h)};
+              });
+          k.store(made[0], factor, {t, zero, zero, zero});
+          add(plane(gradC, t), blockSums, {n0, zero},
+              k.reduce(Combiner::Add, made[2], 1));
+          return Values{made[1]};
+        });
   }
 
-  /// Back through the chunk. `rate` is A log2(e).
-  void back(Value rate, Value c, Value n0) {
+  /// Asks for row `t` of the chunk that comes next.
+  void prefetch(Value t) {
+    Value next = k.max(k.add(k.sub(t0, s.chunk), t), zero);
+    for (unsigned i : {0, 1, 6, 7, 8})
+      tiles.prefetch(k.arg(i), {b, next}, d0);
+  }
+
+  /// Back through the chunk. A rate is A log2(e).
+  void back(Value rates, Value c, Value n0) {
     Value grads = strip(gradState, c), rateGrads = strip(gradRate, c);
     Values start{k.load(states, grads, tiles.at(n0)),
                  k.load(states, rateGrads, tiles.at(n0))};
@@ -158,38 +178,29 @@ private:
         k.loop(zero, count, 1, start, [&](Value done, ValueRange carried) {
           Value t = k.sub(k.sub(count, 1), done);
           Values made = k.map(
-              {carried[0], carried[1], rate, item(factor, t), item(held, t),
-               item(held, k.add(t, 1)), every(dt, t), every(dtx, t),
+              {carried[0], carried[1], k.load(states, rates, tiles.at(n0)),
+               item(factor, t), item(held, t), every(dt, t), every(dtx, t),
                every(dy, t), number(3, t, n0), number(4, t, n0)},
-              SmallVector<Type>(6, k.f32()),
+              SmallVector<Type>(5, k.f32()),
               [](ScalarBuilder &s, ValueRange v) {
-                Value rate = v[2], a = v[3], before = v[4], after = v[5],
-                      dt = v[6], dtx = v[7], dy = v[8], b = v[9], c = v[10];
+                Value rate = v[2], a = v[3], before = v[4], dt = v[5],
+                      dtx = v[6], dy = v[7], b = v[8], c = v[9];
                 Value gh = s.add(s.mul(dy, c), v[0]), back = s.mul(gh, a),
                       moved = s.mul(back, before);
-                return Values{back,
-                              s.add(s.mul(moved, dt), v[1]),
-                              s.mul(moved, rate),
-                              s.mul(gh, b),
-                              s.mul(gh, dtx),
-                              s.mul(dy, after)};
+                return Values{back, s.add(s.mul(moved, dt), v[1]),
+                              s.mul(moved, rate), s.mul(gh, b), s.mul(gh, dtx)};
               });
           add(sumRate, row, tiles.at(t), k.reduce(Combiner::Add, made[2], 0));
           add(sumB, row, tiles.at(t), k.reduce(Combiner::Add, made[3], 0));
-          add(gradB, blockSums, {t, n0, zero},
+          add(plane(gradB, t), blockSums, {n0, zero},
               k.reduce(Combiner::Add, made[4], 1));
-          add(gradC, blockSums, {t, n0, zero},
-              k.reduce(Combiner::Add, made[5], 1));
           return Values{made[0], made[1]};
         });
     k.store(end[0], grads, tiles.at(n0));
     k.store(end[1], rateGrads, tiles.at(n0));
   }
   void add(Value scratch, RegType type, ValueRange at, Value more) {
-    k.store(
-        k.map({k.load(type, scratch, at), more}, k.f32(),
-              [](ScalarBuilder &s, ValueRange v) { return s.add(v[0], v[1]); }),
-        scratch, at);
+    k.store(tiles.sum(k.load(type, scratch, at), more), scratch, at);
   }
 
   /// Scratch [padded N, wide, lanes] to rows d0.. of dA [B, D, N].
@@ -225,14 +236,18 @@ private:
   Value rates, gradState, gradRate;     // [strips, N, wide, lanes]
   Value gradB, gradC;                   // [items, N, lanes]
   Value factor, held;                   // [items, block, wide, lanes]
-  Value dt, x, dtx, dy, sumB, sumRate;  // [items, wide, lanes]
+  Value dt, dtx, dy, sumB, sumRate;     // [items, wide, lanes]
 };
 } // namespace
 
 LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
                                         bb::SelectiveScanGradOp op) {
-  ScanSizes s =
-      scanSizes(context.target, op.getX(), op.getA(), *op.getSave().constant());
+  // Two columns share what they load of B and C, and add up their parts of the
+  // gradients of those. With two states of each, all that a chunk keeps between
+  // its walks stays in the first cache.
+  ScanSizes s = scanSizes(context.target, op.getX(), op.getA(),
+                          *op.getSave().constant(), /*wide=*/2,
+                          /*registers=*/4);
   int64_t perGroup = stripsPerGroup(s),
           groups = llvm::divideCeil(s.strips(), perGroup);
   Values operands(op->getOperands());

@@ -131,28 +131,27 @@ std::vector<OpCase> scanCases() {
                    .element = conv,
                    .bf16 = true,
                    .noGradient = decoding});
-  cases.push_back(
-      {.op = "conv_grad",
-       .signature = x + w +
-                    ", %dy: real[B, T, D] -> real[B, T, D], "
-                    "f32[D, K], f32[D]",
-       .body = "%dx, %dw, %db = conv_grad %x, %w, %dy\n"
-               "return %dx, %dw, %db",
-       .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4", "B=1 T=70 D=2 K=3",
-                 "B=2 T=5 D=9 K=3"},
-       .element =
-           [](const Inputs &in, const Index &at, unsigned result) {
-             if (result < 2)
-               return slopeOf(conv, {"x", "w"})(in, at, result);
-             double sum = 0;
-             const Array &dy = in["dy"];
-             for (int64_t i = at[0]; i < dy.size(); i += dy.dim(-1))
-               sum += dy[i];
-             return sum;
-           },
-       .bf16 = true,
-       .noGradient = once,
-       .formula = 1e-8});
+  cases.push_back({.op = "conv_grad",
+                   .signature = x + w +
+                                ", %dy: real[B, T, D] -> real[B, T, D], "
+                                "f32[D, K], f32[D]",
+                   .body = "%dx, %dw, %db = conv_grad %x, %w, %dy\n"
+                           "return %dx, %dw, %db",
+                   .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4",
+                             "B=1 T=70 D=2 K=3", "B=2 T=5 D=9 K=3"},
+                   .element =
+                       [](const Inputs &in, const Index &at, unsigned result) {
+                         if (result < 2)
+                           return slopeOf(conv, {"x", "w"})(in, at, result);
+                         double sum = 0;
+                         const Array &dy = in["dy"];
+                         for (int64_t i = at[0]; i < dy.size(); i += dy.dim(-1))
+                           sum += dy[i];
+                         return sum;
+                       },
+                   .bf16 = true,
+                   .noGradient = once,
+                   .formula = 1e-8});
 
   const std::string scan =
       "%x: real[B, T, D], %dt: real[B, T, D] in 0.01..0.5, %a: f32[D, N] in "
@@ -161,9 +160,20 @@ std::vector<OpCase> scanCases() {
                    .signature = scan + " -> real[B, T, D]",
                    .body = "selective_scan %x, %dt, %a, %b, %c",
                    .sizes = {"B=1 T=1 D=1 N=1", "B=2 T=5 D=3 N=4",
-                             "B=1 T=70 D=9 N=2", "B=2 T=37 D=21 N=16"},
+                             "B=1 T=70 D=9 N=2", "B=1 T=6 D=230 N=16",
+                             "B=1 T=9 D=18 N=24", "B=2 T=37 D=21 N=16"},
                    .element = selectiveScan,
                    .bf16 = true});
+  // Steps whose decays are 0, and steps of 0.
+  cases.push_back(
+      {.op = "selective_scan",
+       .signature = "%x: real[B, T, D], %dt: real[B, T, D] in 0..200, %a: "
+                    "f32[D, N] in -3..-0.001, %b: real[B, T, N], %c: real[B, "
+                    "T, N] -> real[B, T, D]",
+       .body = "selective_scan %x, %dt, %a, %b, %c",
+       .sizes = {"B=1 T=20 D=21 N=16"},
+       .element = selectiveScan,
+       .noGradient = "of numbers so far apart differences say little"});
   cases.push_back({.op = "selective_scan",
                    .signature = scan + ", %from: f32[B, N, D] -> "
                                        "real[B, T, D], f32[B, N, D]",
@@ -191,7 +201,7 @@ std::vector<OpCase> scanCases() {
                "%dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, "
                "%b, %c, %h, %dy save S\nreturn %dx, %ddt, %da, %db, %dc",
        .sizes = {"B=1 T=1 D=1 N=1 S=4", "B=2 T=6 D=3 N=2 S=4",
-                 "B=1 T=5 D=2 N=3 S=1"},
+                 "B=1 T=1 D=290 N=1 S=1", "B=1 T=5 D=2 N=3 S=1"},
        .element =
            slopeOf(selectiveScan, {std::begin(ofScan), std::end(ofScan)}),
        .bf16 = true,
