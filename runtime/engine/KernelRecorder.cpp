@@ -34,7 +34,7 @@ struct Place {
   std::byte *data = nullptr;
   uint64_t bytes = 0;
   bool isRead = false, isWritten = false;
-  std::vector<std::byte> before, after;
+  std::vector<std::byte> before{}, after{};
 };
 
 Result<std::vector<std::byte>> read(Device &device, const Place &place) {
