@@ -266,10 +266,14 @@ private:
   }
 
   /// Asks for a tile's share of the panel that comes next, where B does not
-  /// stay in L2 while a block of rows goes by.
+  /// stay in L2 while a block of rows goes by. Where K is so long that only few
+  /// tiles share a panel, a share has more lines than the product has rounds,
+  /// and two panels would not fit L2.
   void prefetchPanel(Value m, Value j) {
+    constexpr int64_t fewestTiles = 5;
     KernelBuilder &k = *made;
-    if (4 * columns * depth < context.target.scratchBytes)
+    if (4 * columns * depth < context.target.scratchBytes ||
+        blockRows < fewestTiles)
       return;
     int64_t share = llvm::divideCeil(depth, blockRows);
     Value at = k.mul(k.sub(k.div(m, microRows), i0), share);
