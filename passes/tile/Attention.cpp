@@ -60,7 +60,7 @@ LogicalResult scheduleAttention(ScheduleContext &context, bb::AttentionOp op) {
         i1 = k.min(k.index(s.queries), k.add(i0, share));
   Value across = tiles.allocAcross(s.width),
         along = tiles.allocAlong(s.valueWidth, s.paddedKeys());
-  Value scores = k.alloc({count, s.paddedKeys()}, k.f32()),
+  Value scores = k.alloc({count, s.scoreRow()}, k.f32()),
         inverse = k.alloc({count}, k.f32());
   Value keysEnd = tiles.endKey(k.sub(i1, 1), 1);
   tiles.packAcross(across, k.arg(1), b, g, s.width, keysEnd, s.scale);

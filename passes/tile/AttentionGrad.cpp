@@ -53,8 +53,8 @@ LogicalResult scheduleAttentionGrad(ScheduleContext &context,
   Value keysAlong = tiles.allocAlong(s.width, s.paddedKeys());
   Value queriesAlong = tiles.allocAlong(s.width, count),
         gradsAlong = tiles.allocAlong(s.valueWidth, count);
-  Value p = k.alloc({count, s.paddedKeys()}, k.f32()),
-        ds = k.alloc({count, s.paddedKeys()}, k.f32());
+  Value p = k.alloc({count, s.scoreRow()}, k.f32()),
+        ds = k.alloc({count, s.scoreRow()}, k.f32());
   Value dk = tiles.allocAlong(s.width, s.paddedKeys()),
         dv = tiles.allocAlong(s.valueWidth, s.paddedKeys());
   RegType row = tiles.keyRow();

@@ -123,3 +123,15 @@ bb.model @outer() {
 // CHECK-LABEL: tile.kernel @elementwise_0
 // CHECK-NOT: reduce
 // CHECK: tile.dispatch @elementwise_0(%x, %y)
+
+// -----
+
+// Rows of scores lie a cache line apart from a power of two.
+bb.model @attention() {
+  program @p(%q: f32[1, 512, 1, 64], %k: f32[1, 512, 1, 64], %v: f32[1, 512, 1, 64]) -> f32[1, 512, 1, 64] {
+    %y = attention %q, %k, %v causal
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @attention_0
+// CHECK: tile.alloc : <12x528xf32, scratch>
