@@ -103,7 +103,7 @@ LogicalResult scheduleAttention(ScheduleContext &context, bb::AttentionOp op) {
                  [&](Value j, ValueRange c) {
                    Value e = k.map({k.load(row, scores, {r, j}), mostRow},
                                    k.f32(), [](ScalarBuilder &s, ValueRange a) {
-                                     return s.exp(s.sub(a[0], a[1]));
+                                     return softmaxTerm(s, a[0], a[1]);
                                    });
                    k.store(e, scores, {r, j});
                    return Values{k.map({c[0], e}, k.f32(),

@@ -95,7 +95,7 @@ LogicalResult scheduleAttentionGrad(ScheduleContext &context,
           [&](Value j, bool masked, ValueRange carried) {
             Value e = k.map({k.load(row, p, {r, j}), lse}, k.f32(),
                             [](ScalarBuilder &s, ValueRange a) {
-                              return s.exp(s.sub(a[0], a[1]));
+                              return softmaxTerm(s, a[0], a[1]);
                             });
             if (masked)
               e = k.map({tiles.visible(query, j), e}, k.f32(),

@@ -14,6 +14,11 @@ double visiblePairs(const AttentionSizes &s, bool ring) {
   return seen * s.queries;
 }
 
+Value softmaxTerm(ScalarBuilder &b, Value score, Value top) {
+  constexpr double log2e = 1.4426950408889634;
+  return b.exp2(b.mul(b.sub(score, top), b.constant(log2e)));
+}
+
 Value AttentionTiles::head(Value tensor, Value b, Value row, Value h,
                            int64_t count, int64_t width) {
   return k.view(tensor, {b, row, h, k.index(0)}, {count, width},

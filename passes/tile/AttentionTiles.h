@@ -53,6 +53,10 @@ AttentionSizes attentionSizes(const KernelTarget &target, Op op) {
 /// Pairs of a query and a key that it sees, per head; an upper bound for rings.
 double visiblePairs(const AttentionSizes &s, bool ring);
 
+/// exp(score - top), exactly 1 where they are equal: the difference is taken
+/// first.
+mlir::Value softmaxTerm(ScalarBuilder &b, mlir::Value score, mlir::Value top);
+
 /// Writes the tiles of one (batch, head) pair: [T, width] at a head of a
 /// [B, T, H, width] tensor.
 class AttentionTiles {

@@ -135,3 +135,4 @@ bb.model @attention() {
 }
 // CHECK-LABEL: tile.kernel @attention_0
 // CHECK: tile.alloc : <12x528xf32, scratch>
+// CHECK: math.exp2 {{.*}}afn
