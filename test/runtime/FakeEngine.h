@@ -24,7 +24,7 @@ struct FakeOptions {
   uint64_t logitsRows = 1; ///< B of the program `logits`.
   /// [B, T] of micro and score; the first is the one without a suffix.
   std::vector<std::pair<uint64_t, uint64_t>> shapes = {{2, 8}};
-  bool dropout = false;    ///< Whether micro takes `counter`, as masks do.
+  bool dropout = false; ///< Whether micro takes `counter`, as masks do.
   Init init = {InitKind::normal, 0.5};
   std::string computeType = "f32";
 };
