@@ -1,11 +1,11 @@
 //===- RowAttention.cpp - Attention on a GPU, a warp to a row -------------===//
 //
 // The general form: forward of one query, mixed types, heads too large for
-// registers; the rest goes to FlashAttention.cpp. A warp owns a query: scores with the keys
-// along the lanes into scratch, softmax, then the sum of the values with the
-// columns along the lanes. The gradients of keys and values take a kernel of
-// their own, in which a warp owns a key; so every sum has one owner and one
-// order.
+// registers; the rest goes to FlashAttention.cpp. A warp owns a query: scores
+// with the keys along the lanes into scratch, softmax, then the sum of the
+// values with the columns along the lanes. The gradients of keys and values
+// take a kernel of their own, in which a warp owns a key; so every sum has one
+// owner and one order.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/AttentionTiles.h"

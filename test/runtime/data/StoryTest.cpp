@@ -36,10 +36,11 @@ TEST(StoryGenerator, IsSeededAndFillsEverySlot) {
 TEST(StoryGenerator, IsPinned) {
   // A seed means the same stories for ever.
   Story story = StoryGenerator(7).story(0);
-  EXPECT_THAT(story.text,
-              testing::StartsWith(
-                  "There was once a tiny child whose name was Olive. Every day "
-                  "she played near the huge valley. One foggy day, Olive wanted "
-                  "a brown box more than anything."));
+  EXPECT_THAT(
+      story.text,
+      testing::StartsWith(
+          "There was once a tiny child whose name was Olive. Every day "
+          "she played near the huge valley. One foggy day, Olive wanted "
+          "a brown box more than anything."));
   EXPECT_NEAR(story.bits, 73.3306, 1e-3);
 }

@@ -64,10 +64,12 @@ TEST(Unpack, NovelsBecomeChapters) {
   Collector sink;
   ASSERT_TRUE(extractNovels(scratch.write("d.rdb", file), sink));
   EXPECT_THAT(sink.documents,
-              ElementsAre("EMMA\n", "CHAPTER 1\nOne line and one more.\nNext.\n",
+              ElementsAre("EMMA\n",
+                          "CHAPTER 1\nOne line and one more.\nNext.\n",
                           "Chapter 2 End.\n", "Other book\n"));
   for (size_t size : {size_t(3), file.size() / 2, file.size() - 1})
-    EXPECT_FALSE(extractNovels(scratch.write("d.rdb", file.substr(0, size)), sink));
+    EXPECT_FALSE(
+        extractNovels(scratch.write("d.rdb", file.substr(0, size)), sink));
 }
 
 TEST(Unpack, ScriptureBecomesChapters) {
@@ -78,12 +80,14 @@ TEST(Unpack, ScriptureBecomesChapters) {
       "sID=\"p\"/> of Herod.<div sID=\"g\" type=\"x-p\"/>He left."
       "<chapter eID=\"Luke.1\"/><chapter n=\"2\" sID=\"Luke.2\"/>Two.";
   std::string packed = deflated(book);
-  scratch.write("nt.bzs", little(0) + little(packed.size()) + little(book.size()));
+  scratch.write("nt.bzs",
+                little(0) + little(packed.size()) + little(book.size()));
   Collector sink;
   ASSERT_TRUE(extractScripture(scratch.write("nt.bzz", packed), sink));
-  EXPECT_THAT(sink.documents, ElementsAre("In the \"days\" of Herod.\nHe left.\n",
-                                          "Two.\n"));
-  scratch.write("nt.bzs", little(1) + little(packed.size()) + little(book.size()));
+  EXPECT_THAT(sink.documents,
+              ElementsAre("In the \"days\" of Herod.\nHe left.\n", "Two.\n"));
+  scratch.write("nt.bzs",
+                little(1) + little(packed.size()) + little(book.size()));
   EXPECT_FALSE(extractScripture(scratch / "nt.bzz", sink));
 }
 
@@ -105,7 +109,8 @@ TEST(Unpack, DictionaryEntriesStayWhole) {
   Scratch scratch;
   std::string text;
   for (int i = 0; i < 1000; ++i)
-    text += fmt::format("Word{}\n   Explained by {{Other}}.\n   [1913 Webster]\n\n", i);
+    text += fmt::format(
+        "Word{}\n   Explained by {{Other}}.\n   [1913 Webster]\n\n", i);
   Collector sink;
   ASSERT_TRUE(extractDictionary(scratch.write("d.dict", text), sink));
   ASSERT_GT(sink.documents.size(), 2u);
