@@ -60,6 +60,7 @@ private:
   mlir::LogicalResult lower(PrefetchOp op) override;
   /// Part `index` of `partsOf` of what an op wants.
   void fetchPart(PrefetchOp op, mlir::Value index);
+  void fetchAll(PrefetchOp op);
   mlir::LogicalResult lower(MmaOp op) override;
 
   llvm::SmallVector<PrefetchOp, 2> waiting; ///< For the next product.

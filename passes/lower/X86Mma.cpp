@@ -21,6 +21,8 @@ static constexpr int64_t stays = 24 << 10; ///< bytes
 
 /// Lines that are asked for together.
 static constexpr int64_t linesOfPart = 4;
+/// A prefetch of more parts is a loop: code does not grow with the shape.
+static constexpr int64_t unrolledParts = 64;
 
 namespace {
 /// A prefetch as equal parts: some lines of a row each.
@@ -60,9 +62,27 @@ LogicalResult X86Lowering::lower(PrefetchOp op) {
     waiting.push_back(op);
     return success();
   }
-  for (int64_t part = 0, parts = FetchParts(op).count; part < parts; ++part)
-    fetchPart(op, emit.i64(part));
+  fetchAll(op);
   return success();
+}
+
+void X86Lowering::fetchAll(PrefetchOp op) {
+  int64_t parts = FetchParts(op).count;
+  if (parts <= unrolledParts) {
+    for (int64_t part = 0; part < parts; ++part)
+      fetchPart(op, emit.i64(part));
+    return;
+  }
+  Value first = emit.i64(0);
+  Block *body = addBlock(first.getType()), *exit = addBlock({});
+  jump(body, first);
+  emit.builder.setInsertionPointToEnd(body);
+  Value part = body->getArgument(0);
+  fetchPart(op, part);
+  Value next = emit.add(part, emit.i64(1));
+  jumpIf(emit.icmp(LLVM::ICmpPredicate::slt, next, emit.i64(parts)), body, next,
+         exit, {});
+  emit.builder.setInsertionPointToEnd(exit);
 }
 
 void X86Lowering::fetchPart(PrefetchOp op, Value index) {
@@ -217,8 +237,7 @@ LogicalResult X86Lowering::lower(MmaOp op) {
     // The last eighth of the rounds is for the last lines to arrive.
     int64_t each = rounds * 7 / 8 / total;
     if (each == 0) {
-      for (int64_t part = 0; part < parts; ++part)
-        fetchPart(fetch, emit.i64(part));
+      fetchAll(fetch);
       continue;
     }
     SmallVector<Value> carried{emit.i64(0)};

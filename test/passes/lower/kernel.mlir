@@ -120,6 +120,19 @@ tile.kernel @prefetch(%x: !tile.buf<8x64xf32, global>, %y: !tile.buf<8x20xf32, g
   tile.return
 }
 
+// A long one is a loop, so that code does not grow with the shape.
+// CHECK-LABEL: llvm.func @long_prefetch
+// CHECK:         llvm.br ^[[PART:bb[0-9]+]](
+// CHECK:       ^[[PART]](%{{[^:]*}}: i64)
+// CHECK-COUNT-1: "llvm.intr.prefetch"
+// CHECK-NOT:     "llvm.intr.prefetch"
+// CHECK:         llvm.cond_br %{{.*}}, ^[[PART]](
+tile.kernel @long_prefetch(%x: !tile.buf<100000x16xf32, global>)
+    attributes {programs = 1 : i64} {
+  tile.prefetch %x : !tile.buf<100000x16xf32, global>
+  tile.return
+}
+
 // A product spreads what is fetched for its end: a row at a time, or four lines
 // of it, then some rounds of the loop along K.
 // CHECK-LABEL: llvm.func @spread
