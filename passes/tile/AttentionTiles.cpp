@@ -15,8 +15,7 @@ double visiblePairs(const AttentionSizes &s, bool ring) {
 }
 
 Value softmaxTerm(ScalarBuilder &b, Value score, Value top) {
-  constexpr double log2e = 1.4426950408889634;
-  return b.exp2(b.mul(b.sub(score, top), b.constant(log2e)));
+  return b.exp2(b.mul(b.sub(score, top), b.constant(kLog2E)));
 }
 
 Value AttentionTiles::head(Value tensor, Value b, Value row, Value h,

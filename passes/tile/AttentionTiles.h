@@ -16,9 +16,7 @@ struct AttentionSizes {
   double scale = 1;
   int64_t lanes, columns, rows; ///< of the micro-tile
   int64_t paddedKeys() const { return llvm::alignTo(keys, columns); }
-  /// A row of scores in scratch. Rows a power of two apart would share a set of
-  /// the first cache, and a micro-tile walks along all its rows at once.
-  int64_t scoreRow() const { return llvm::alignTo(paddedKeys(), 16) + 16; }
+  int64_t scoreRow() const { return scratchRow(paddedKeys()); }
   int64_t widthPanels() const { return llvm::divideCeil(width, columns); }
   int64_t valuePanels() const { return llvm::divideCeil(valueWidth, columns); }
   /// Whether a row's visible keys start after the first one.

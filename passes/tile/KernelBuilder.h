@@ -52,6 +52,16 @@ public:
   mlir::Location loc;
 };
 
+inline constexpr double kLog2E = 1.4426950408889634;
+
+/// The elements from row to row of f32 scratch whose rows are walked along side
+/// by side: an odd number of cache lines, or they would share sets of the first
+/// cache.
+inline int64_t scratchRow(int64_t columns) {
+  constexpr int64_t line = 16;
+  return (llvm::divideCeil(columns, line) | 1) * line;
+}
+
 /// Builds one tile.kernel, op by op. Copying is not meant.
 class KernelBuilder {
 public:

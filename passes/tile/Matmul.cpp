@@ -212,7 +212,7 @@ private:
     KernelBuilder &k = *made;
     stagedFirst = first;
     int64_t chunk = 4 * context.target.lanes, whole = depth - depth % chunk;
-    staged = k.alloc({count, int64_t(llvm::alignTo(depth, 16)) + 16}, k.f32());
+    staged = k.alloc({count, scratchRow(depth)}, k.f32());
     RegType row = k.row(chunk, k.f32());
     k.loop(first, k.min(k.index(rows), k.add(first, count)), 1, [&](Value m) {
       auto copy = [&](Value d, ValueRange bounds) {
@@ -266,9 +266,9 @@ private:
   }
 
   /// Asks for a tile's share of the panel that comes next, where B does not
-  /// stay in L2 while a block of rows goes by. Where K is so long that only few
-  /// tiles share a panel, a share has more lines than the product has rounds,
-  /// and two panels would not fit L2.
+  /// stay in L2 while a block of rows goes by. Not where K is so long that only
+  /// few tiles share a panel: a share would have more lines than the product
+  /// has rounds, and two panels would not fit L2.
   void prefetchPanel(Value m, Value j) {
     constexpr int64_t fewestTiles = 5;
     KernelBuilder &k = *made;

@@ -210,9 +210,7 @@ Value ScanTiles::everyChannel(Value tensor, Value b, Value t, Value n0) {
 
 Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
   if (target.isGpu || target.lanes == 16)
-    return math::Exp2Op::create(s.builder, s.loc, x,
-                                arith::FastMathFlags::contract |
-                                    arith::FastMathFlags::afn);
+    return s.exp2(x);
   // Adding this rounds to a whole number, which the low bits then hold.
   Value magic = s.constant(12582912.0); // 1.5 * 2^23
   x = s.min(s.max(x, s.constant(-126)), s.constant(127));

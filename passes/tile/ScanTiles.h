@@ -108,7 +108,6 @@ private:
 /// anything smaller than that. Most of a scan is this; a GPU has a unit for it,
 /// a CPU takes the shortest chain of instructions there is.
 mlir::Value exp2(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
-inline constexpr double kLog2E = 1.4426950408889634;
 
 /// Adds the parts of a [parts, ...] tensor in order, before `at`.
 mlir::Value sumParts(ScheduleContext &context, mlir::Operation *at,

@@ -19,8 +19,6 @@ namespace bitbyte::tile {
 
 namespace {
 
-constexpr double log2e = 1.4426950408889634;
-
 /// In order of preference: the first one that is wide enough, has no more rows
 /// than queries fill, and makes a wave of programs.
 std::optional<FlashShape> forwardShape(const AttentionSizes &s, bool isBf16) {
@@ -142,7 +140,7 @@ private:
     // not see counts until its first score, whose factor for it is 0. A power
     // of two, so that its product with the scale is exact and cancels.
     constexpr double unseen = -0x1p100;
-    double scale = s.scale * log2e;
+    double scale = s.scale * kLog2E;
     Values last = k.loop(
         range.begin, range.end, shape.columns,
         {k.full(output, 0.0), k.full(row, unseen), k.full(row, 0.0)},

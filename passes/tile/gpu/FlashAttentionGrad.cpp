@@ -22,8 +22,6 @@ namespace bitbyte::tile {
 
 namespace {
 
-constexpr double log2e = 1.4426950408889634;
-
 /// The first one that is wide enough and has no more rows than `rows` fill.
 std::optional<FlashShape> pick(ArrayRef<FlashShape> shapes, int64_t width,
                                int64_t rows) {
@@ -170,7 +168,7 @@ private:
 
   Value power(KernelBuilder &k, Value x, Value lse) {
     return k.map({x, lse}, k.f32(), [&](ScalarBuilder &b, ValueRange a) {
-      return b.exp2(b.sub(b.mul(a[0], b.constant(s.scale * log2e)), a[1]));
+      return b.exp2(b.sub(b.mul(a[0], b.constant(s.scale * kLog2E)), a[1]));
     });
   }
   Value times(KernelBuilder &k, Value x, double factor) {
@@ -205,7 +203,7 @@ private:
     f.copy(k.arg(5), b, i, h, so);
     k.commit();
     Values rowEnd = f.rowBounds(i, s.queries, shape.rows);
-    Value lse = times(k, k.load(row, k.arg(3), {b, h, i}, rowEnd), log2e);
+    Value lse = times(k, k.load(row, k.arg(3), {b, h, i}, rowEnd), kLog2E);
     k.wait(0);
     Value q = f.own(sq, s.width), d = f.own(sd, s.valueWidth);
     RegType square = f.accumulator(shape.rows);
@@ -325,7 +323,7 @@ private:
             return k.load(column, rowRing, {stage, k.index(which), k.index(0)});
           };
           Value x = k.mma(own, q, k.full(scores, 0.0), false, true);
-          Value lse = times(k, rowOf(0), log2e);
+          Value lse = times(k, rowOf(0), kLog2E);
           // Queries that do not exist have lse 0, dO 0 and delta 0: P is finite
           // and adds nothing.
           Value p = f.masked(power(k, x, k.broadcast(lse, scores, 0)), range,

@@ -126,7 +126,7 @@ bb.model @outer() {
 
 // -----
 
-// Rows of scores lie a cache line apart from a power of two.
+// Rows of scores take an odd number of cache lines.
 bb.model @attention() {
   program @p(%q: f32[1, 512, 1, 64], %k: f32[1, 512, 1, 64], %v: f32[1, 512, 1, 64]) -> f32[1, 512, 1, 64] {
     %y = attention %q, %k, %v causal
@@ -136,3 +136,38 @@ bb.model @attention() {
 // CHECK-LABEL: tile.kernel @attention_0
 // CHECK: tile.alloc : <12x528xf32, scratch>
 // CHECK: math.exp2 {{.*}}afn
+
+// -----
+
+// 127 lines are odd as they are.
+bb.model @odd() {
+  program @p(%q: f32[1, 2032, 1, 64], %k: f32[1, 2032, 1, 64], %v: f32[1, 2032, 1, 64]) -> f32[1, 2032, 1, 64] {
+    %y = attention %q, %k, %v causal
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @attention_0
+// CHECK: tile.alloc : <12x2032xf32, scratch>
+
+// -----
+
+// Tiles ask for their shares of the next panel of B, if they are many.
+bb.model @next_panel() {
+  program @p(%a: f32[1024, 96], %b: f32[1024, 512]) -> f32[96, 512] {
+    %y = einsum %a, %b as "km,kn->mn"
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @matmul_0
+// CHECK: tile.prefetch far
+
+// -----
+
+bb.model @long_panel() {
+  program @p(%a: f32[100000, 96], %b: f32[100000, 512]) -> f32[96, 512] {
+    %y = einsum %a, %b as "km,kn->mn"
+    return %y
+  }
+}
+// CHECK-LABEL: tile.kernel @matmul_0
+// CHECK-NOT: tile.prefetch far
