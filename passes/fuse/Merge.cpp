@@ -110,6 +110,37 @@ static bool isEpilogue(FusedOp op) {
   return true;
 }
 
+/// The widest rows that a product's epilogue may sum over: one program has the
+/// whole row then.
+static constexpr int64_t mostColumns = 256;
+
+/// Whether a region can follow a product whose programs own whole rows:
+/// row-wise over the product's rows, each of which it reads and writes in
+/// place.
+static bool isRowEpilogue(FusedOp op) {
+  unsigned n = op.dimCount();
+  if (n < 2 || op.dimSize(n - 1) > mostColumns || !isRowwise(op) ||
+      !op.getBody().front().getOps<AtOp>().empty())
+    return false;
+  for (auto index : op.getBody().front().getOps<IndexOp>())
+    if (index.getDim() != n - 1)
+      return false;
+  AffineExpr column = getAffineDimExpr(n - 1, op.getContext());
+  auto fits = [&](AffineMap map) {
+    return isPlain(map, n) || isPlain(map, n - 1) ||
+           llvm::all_of(map.getResults(), [&](AffineExpr e) {
+             return isa<AffineConstantExpr>(e) || e == column;
+           });
+  };
+  for (unsigned i = 0; i < op.getNumOperands(); ++i)
+    if (!fits(op.inputMap(i)))
+      return false;
+  for (unsigned i = 0; i < op.getNumResults(); ++i)
+    if (!isPlain(op.outputMap(i), n) && !isPlain(op.outputMap(i), n - 1))
+      return false;
+  return true;
+}
+
 /// Whether a product is large enough, and plain enough, for panels.
 static bool takesEpilogue(FusedOp op) {
   ContractOp contract = op.anchor();
@@ -137,7 +168,17 @@ class Merger {
 public:
   explicit Merger(Block &block) : block(block) {}
 
+  /// First what needs no whole rows: by then all that reads a product's rows
+  /// is one region, if it can be.
   void run() {
+    for (bool rows : {false, true}) {
+      wholeRows = rows;
+      mergeAll();
+    }
+  }
+
+private:
+  void mergeAll() {
     for (Operation *op = &block.front(); op;) {
       auto fused = dyn_cast<FusedOp>(op);
       if (FusedOp earlier = fused ? partner(fused) : FusedOp())
@@ -147,7 +188,6 @@ public:
     }
   }
 
-private:
   /// An earlier region that `op` can join, or null.
   FusedOp partner(FusedOp op) {
     llvm::SetVector<Operation *> candidates;
@@ -185,7 +225,7 @@ private:
   }
 
   /// Whether dims and accesses allow one region.
-  static bool fit(FusedOp a, FusedOp b) {
+  bool fit(FusedOp a, FusedOp b) const {
     ArrayRef<int64_t> x = a.getDimSizes(), y = b.getDimSizes();
     size_t shared = std::min(x.size(), y.size());
     if (x.take_front(shared) != y.take_front(shared))
@@ -204,8 +244,14 @@ private:
     if (a.anchor()) {
       bool reads = llvm::any_of(
           b.getInputs(), [&](Value v) { return v.getDefiningOp() == a; });
-      return reads && takesEpilogue(a) && isEpilogue(b) &&
-             y.size() + a.anchor().getOver().size() == x.size();
+      if (!reads || !takesEpilogue(a) ||
+          y.size() + a.anchor().getOver().size() != x.size())
+        return false;
+      // Whole rows ask for tiles as wide as those: only where the product, a
+      // head's logits, then needs no place in memory.
+      bool alone = llvm::all_of(a->getUsers(),
+                                [&](Operation *user) { return user == b; });
+      return isEpilogue(b) || (wholeRows && alone && isRowEpilogue(b));
     }
     if (b.anchor() || !isRowwise(a) || !isRowwise(b))
       return false;
@@ -360,6 +406,7 @@ private:
   }
 
   Block &block;
+  bool wholeRows = false;
 };
 } // namespace
 

@@ -363,6 +363,9 @@ LogicalResult scheduleMatmul(ScheduleContext &context, bb::FusedOp op) {
   MatmulScheduler scheduler(context, *region);
   if (!context.target.isGpu && scheduler.fits())
     return scheduler.run();
+  if (auto [product, rest] = peelRows(*region); product)
+    return failure(failed(scheduleMatmul(context, product)) ||
+                   failed(scheduleRegion(context, rest)));
   // Few rows, or an unusual form: products summed like any reduction. With one
   // row this reads each weight once, which is all that a step of decoding is.
   bb::ContractOp contract = op.anchor();

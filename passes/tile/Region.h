@@ -55,6 +55,11 @@ private:
   llvm::DenseMap<mlir::Value, uint64_t> domains;
 };
 
+/// Cuts a contraction's region behind the product, which then lies in memory in
+/// f32: the product's region, and the one with all else. Null if `op` sums
+/// nothing but products. For targets and shapes whose tiles have no whole rows.
+std::pair<bb::FusedOp, bb::FusedOp> peelRows(const Region &region);
+
 /// Writes a region's scalar code as tiles. A value that does not vary along the
 /// lanes is a scalar or a tile of rank 0; the others are rows.
 class RegionEmitter {

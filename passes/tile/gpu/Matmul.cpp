@@ -12,9 +12,13 @@
 // k runs over all tokens, k is cut into parts whose sums a second kernel adds,
 // in order: the result does not depend on timing.
 //
+// Where the epilogue sums over columns, as a loss does over a head's logits,
+// tiles are as wide as C, and the product lies in no memory but scratch.
+//
 //===----------------------------------------------------------------------===//
 #include "passes/tile/gpu/Matmul.h"
 #include "passes/tile/gpu/Fragments.h"
+#include "passes/tile/gpu/WholeRows.h"
 
 #include <numeric>
 
@@ -46,6 +50,13 @@ MatmulTiles matmulTiles(bool isBf16, int64_t rows, int64_t columns,
       std::min<int64_t>(wave / programs, llvm::divideCeil(depth, deep)), 1,
       most);
   return chosen;
+}
+
+MatmulTiles wholeRowTiles(bool isBf16, int64_t columns) {
+  MatmulTiles tiles = isBf16 ? MatmulTiles{64, 64, 32, 2, 4, 3, 1, 1}
+                             : MatmulTiles{32, 64, 32, 2, 4, 2, 1, 1};
+  tiles.columns = std::max<int64_t>(64, llvm::PowerOf2Ceil(columns));
+  return tiles;
 }
 
 namespace {
@@ -98,15 +109,20 @@ public:
         return false;
     }
     for (const LinearAccess &out : region.outputs)
-      if (out.constant || out.coefficients[nDim] != 1 || out.coefficients[kDim])
+      if (out.constant || out.coefficients[nDim] > 1 || out.coefficients[kDim])
         return false;
-    return llvm::none_of(op.getBody().front(), [](Operation &o) {
-      return isa<bb::IndexOp, bb::AtOp, bb::ReduceOverOp>(o);
+    wholeRows = llvm::any_of(op.getBody().front(), [](Operation &o) {
+      return isa<bb::IndexOp, bb::ReduceOverOp>(o);
     });
+    constexpr int64_t widest = 256; // what fits registers and scratch
+    return wholeRows
+               ? columns <= widest && WholeRows::canWrite(region, nDim)
+               : llvm::none_of(op.getBody().front(), llvm::IsaPred<bb::AtOp>);
   }
 
   LogicalResult run() {
-    tiles = matmulTiles(element.isBF16(), rows, columns, depth);
+    tiles = wholeRows ? wholeRowTiles(element.isBF16(), columns)
+                      : matmulTiles(element.isBF16(), rows, columns, depth);
     turnedA = coefficient(lhs, kDim) != 1;
     turnedB = coefficient(rhs, kDim) != 1;
     Values results = tiles.parts > 1 ? runInParts() : runWhole();
@@ -165,10 +181,13 @@ private:
   SmallVector<BufType> outputs() {
     SmallVector<BufType> out;
     for (auto [access, result] :
-         llvm::zip_equal(region.outputs, op->getResults()))
-      out.push_back(
-          strided(cast<bb::GraphTensorType>(result.getType()).getElement(),
-                  {rows, columns}, {access.coefficients[mDim], 1}));
+         llvm::zip_equal(region.outputs, op->getResults())) {
+      Type type = cast<bb::GraphTensorType>(result.getType()).getElement();
+      int64_t pitch = access.coefficients[mDim];
+      out.push_back(access.coefficients[nDim]
+                        ? strided(type, {rows, columns}, {pitch, 1})
+                        : strided(type, {rows}, {pitch}));
+    }
     return out;
   }
   SmallVector<int64_t> inplace() const {
@@ -185,6 +204,8 @@ private:
     fit(columns);
     for (auto [access, result] :
          llvm::zip_equal(region.outputs, op->getResults())) {
+      if (!access.coefficients[nDim])
+        continue;
       fit(access.coefficients[mDim]);
       if (cast<bb::GraphTensorType>(result.getType()).getElement().isF32())
         fit(4);
@@ -207,15 +228,21 @@ private:
     auto [m, n] = tileOrigin(made->program());
     Value sum = product(m, n, made->index(0), depth);
     // A few rows at a time: code behind the product needs registers too.
-    constexpr int64_t slab = 32;
+    int64_t slab = wholeRows && tiles.columns > 64 ? 16 : 32;
     RegType type = runs(slab, tiles.columns, epilogueRun());
     Value buffer = intoScratch(sum);
     KernelBuilder &k = *made;
     Value end = k.index(tiles.rows);
     if (rows % tiles.rows) // a slab may lie wholly behind the last row
       end = k.min(end, k.sub(k.index(rows), m));
+    WholeRows whole(k, region, mDim, nDim, place, firstOutput);
     k.loop(k.index(0), end, slab, [&, m = m, n = n](Value row) {
-      epilogue(k.load(type, buffer, {row, k.index(0)}), k.add(m, row), n);
+      Value part = k.load(type, buffer, {row, k.index(0)}),
+            first = k.add(m, row);
+      if (wholeRows)
+        return whole.write(part, contract.getOutputs()[0], first,
+                           rows % slab ? k.sub(k.index(rows), first) : Value());
+      epilogue(part, first, n);
     });
     return context.dispatch(op, *made, operands, op->getResultTypes(),
                             inplace());
@@ -458,6 +485,7 @@ private:
   unsigned mDim = 0, nDim = 0, kDim = 0, lhs = 0, rhs = 0, firstOutput = 0;
   int64_t rows = 0, columns = 0, depth = 0;
   bool turnedA = false, turnedB = false; ///< [K, M]; [K, N]
+  bool wholeRows = false;                ///< the epilogue sums over columns
   SmallVector<int64_t> place; ///< of each input: the kernel's argument
 };
 } // namespace

@@ -19,6 +19,9 @@ struct MatmulTiles {
 MatmulTiles matmulTiles(bool isBf16, int64_t rows, int64_t columns,
                         int64_t depth);
 
+/// The sizes for a C whose programs own whole rows, of up to 256 columns.
+MatmulTiles wholeRowTiles(bool isBf16, int64_t columns);
+
 /// Replaces the region of a contraction by kernels for tensor cores. False,
 /// with nothing changed, if it does not have their form: operands of one type
 /// (bf16 or f32) read in place, one dim each of rows, columns and depth.

@@ -104,3 +104,40 @@ bb.model @part() {
     return %y, %o
   }
 }
+
+// -----
+
+// A head's loss and its gradient follow the product that makes the logits, which
+// never lie in memory; rows of more than 256 would not be one program's.
+bb.model @head() {
+  // CHECK-LABEL: program @head
+  // CHECK: %[[ALL:.*]]:2 = fused dims [a = 32, {{.*}} = 256, k = 24] reads (%h at (a, k), %w at ({{.*}}, k), %next at (a)) writes (f32[32, 1] at (a, 0), f32[32, 256] at (a, {{.}}))
+  // CHECK: bb.contract
+  // CHECK: bb.reduce_over max
+  // CHECK-NOT: fused
+  program @head(%h: f32[32, 24], %w: f32[256, 24], %next: u8[32]) -> f32[32], f32[32, 256] {
+    %z = linear %h, %w
+    %nats = cross_entropy %z, %next
+    %s = softmax %z
+    %hit = one_hot %next of 256
+    %d = sub %s, %hit
+    return %nats, %d
+  }
+  // CHECK-LABEL: program @wide
+  // CHECK: fused dims [a = 32, b = 257, k = 24]
+  // CHECK: fused dims [a = 32, {{.*}} = 257] reads ({{.*}}, %next at (a))
+  program @wide(%h: f32[32, 24], %w: f32[257, 24], %next: u8[32]) -> f32[32] {
+    %z = linear %h, %w
+    %nats = cross_entropy %z, %next
+    return %nats
+  }
+  // Who wants the logits too has them in memory, once.
+  // CHECK-LABEL: program @kept
+  // CHECK: fused dims [a = 32, {{.*}} = 256, k = 24]
+  // CHECK: fused dims [a = 32, {{.*}} = 256]
+  program @kept(%h: f32[32, 24], %w: f32[256, 24], %next: u8[32]) -> f32[32], f32[32, 256] {
+    %z = linear %h, %w
+    %nats = cross_entropy %z, %next
+    return %nats, %z
+  }
+}

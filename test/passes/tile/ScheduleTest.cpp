@@ -58,6 +58,30 @@ TEST(Schedules, SoftmaxAndLoss) {
   }
 }
 
+// Loss and gradient behind the head's product, whose rows a program has whole.
+TEST(Schedules, HeadAndLoss) {
+  for (int64_t n : {16, 40, 64, 100, 256})
+    for (int64_t rows : {9, 33, 100})
+      for (std::string type : {"f32", "bf16"}) {
+        std::string r = number(rows), v = number(n);
+        check("program @p(%h: " + type + "[2, " + r + ", 32], %w: " + type +
+                  "[" + v + ", 32], %next: u8[2, " + r +
+                  "], %weight: f32[]) -> f32[2, " + r + "], " + type + "[2, " +
+                  r + ", " + v +
+                  "] { %z = linear %h, %w\n %y = cross_entropy %z, %next\n"
+                  " %s = softmax %z\n %o = one_hot %next of " +
+                  v +
+                  "\n %d = sub %s, %o\n %e = mul %d, %weight\n"
+                  " %g = cast %e to " +
+                  type + "\n return %y, %g }",
+              type == "f32" ? 1e-5 : 2e-2);
+      }
+  // Whatever else sums over a row: a norm, with operands of rows and columns.
+  check("program @p(%x: f32[70, 36], %w: f32[48, 36], %r: f32[70, 48],"
+        " %g: f32[48]) -> f32[70, 48] { %y = linear %x, %w\n"
+        " %h = add %y, %r\n %n = rms_norm %h, %g eps 1.0e-5\n return %n }");
+}
+
 TEST(Schedules, ColumnSums) {
   for (int64_t n : {1, 6, 8, 45, 200}) {
     std::string t = "f32[7, 60, " + number(n) + "]",
