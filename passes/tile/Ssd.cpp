@@ -34,10 +34,9 @@ LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op) {
                 (q * ((shared ? 0 : n) + p) + 4 * n * p),
             bytes);
   SsdTiles tiles(k, s);
-  Value x = tiles.allocPanels(q, p), late = tiles.allocPanels(q, p),
-        state = tiles.allocPanels(n, p);
+  Value x = tiles.allocPanels(q, p), state = tiles.allocPanels(n, p);
   Value bRows = tiles.allocRows(q, n), early = tiles.allocRows(q, n),
-        scores = tiles.allocRows(q, q), factors = tiles.allocVector();
+        scores = tiles.allocRows(q, q);
   Value cRows = shared ? Value() : tiles.allocRows(q, n),
         across = shared ? Value() : tiles.allocPanels(n, q);
   Value zero = k.index(0);
@@ -46,22 +45,15 @@ LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op) {
   };
   auto zeroTile = [&](Value, Value) { return k.full(tiles.tile, 0.0); };
   tiles.clearRows(scores); // above the diagonal it stays 0
+  tiles.clear(state);
   if (op.getFrom())
     tiles.loadState(k.arg(5), {tiles.b, tiles.h}, state);
-  else
-    tiles.clear(state);
 
   k.loop(0, s.length, q, [&](Value t0) {
     if (op.getSave())
       keep(state, {tiles.b, k.div(t0, q), tiles.h});
     tiles.enter(t0, k.arg(1), k.arg(2));
-    k.loop(0, s.padded(q), s.columns, [&](Value t) { // dt exp(cs_Q - cs)
-      k.store(tiles.scaled(k.load(tiles.row, tiles.dt, {t}),
-                           k.load(tiles.row, tiles.toEnd, {t})),
-              factors, {t});
-    });
     tiles.loadRows(k.arg(0), tiles.h, p, tiles.dt, {}, x);
-    tiles.loadRows(k.arg(0), tiles.h, p, factors, {}, late);
     tiles.loadRows(k.arg(3), tiles.group, n, {}, bRows, {});
     tiles.loadRows(k.arg(4), tiles.group, n, tiles.fromStart, early, {});
     auto keepScores = [&](Value r, Value panel, Value sum) {
@@ -91,8 +83,9 @@ LogicalResult scheduleSsd(ScheduleContext &context, bb::SsdOp op) {
               sum, y, {k.add(t0, r), tiles.column(panel)},
               {k.sub(tiles.count, r), k.sub(k.index(p), tiles.column(panel))});
         });
+    tiles.scaleRows(x, tiles.toEnd);
     tiles.product(
-        n, p, q, bRows, true, late, Causal::no,
+        n, p, q, bRows, true, x, Causal::no,
         [&](Value r, Value panel) {
           return tiles.scaledBy(tiles.panelTile(state, r, panel), tiles.whole);
         },

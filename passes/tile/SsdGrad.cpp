@@ -29,7 +29,6 @@ public:
     int64_t q = s.chunk, p = s.width, n = s.states;
     xRows = tiles.allocRows(q, p), dyRows = tiles.allocRows(q, p);
     bRows = tiles.allocRows(q, n), cRows = tiles.allocRows(q, n);
-    early = tiles.allocRows(q, n);
     products = tiles.allocRows(q, q), weights = tiles.allocRows(q, q);
     dyPanels = tiles.allocPanels(q, p);
     bPanels = tiles.allocPanels(q, n), cPanels = tiles.allocPanels(q, n);
@@ -44,6 +43,7 @@ public:
 
   void run() {
     tiles.clear(gradState);
+    tiles.clear(state);        // finite, where dS is 0 and there is no S'
     tiles.clearRows(products); // above the diagonal they stay 0
     tiles.clearRows(weights);
     ScalarBuilder scalars(k.builder, k.loc);
@@ -64,7 +64,6 @@ private:
     tiles.loadRows(k.arg(6), tiles.h, p, {}, dyRows, dyPanels);
     tiles.loadRows(k.arg(3), tiles.group, n, {}, bRows, bPanels);
     tiles.loadRows(k.arg(4), tiles.group, n, {}, cRows, cPanels);
-    tiles.loadRows(k.arg(4), tiles.group, n, tiles.fromStart, early, {});
     tiles.across(xRows, q, p, xAcross);
     Value end = behind();
     tiles.loadState(k.arg(5), {tiles.b, chunk, tiles.h}, state);
@@ -113,8 +112,9 @@ private:
     sum(p, products, true, dyPanels, bRows, n, gradState, tiles.toEnd, rows);
     giveInputs(rows);
     Value decay = steps(end, gradDecay);
+    tiles.scaleRows(dyPanels, tiles.fromStart);
     tiles.product(
-        n, p, q, early, true, dyPanels, Causal::no,
+        n, p, q, cRows, true, dyPanels, Causal::no,
         [&](Value r, Value panel) {
           return tiles.scaledBy(tiles.panelTile(gradState, r, panel),
                                 tiles.whole);
@@ -125,11 +125,9 @@ private:
     return decay;
   }
 
-  /// <S', dS>; 0 behind the last chunk, where dS is 0.
+  /// <S', dS>; 0 behind the last chunk, where dS is 0. S' is the state that
+  /// the chunk before this one, which follows it, has started from.
   Value behind() {
-    Value last = k.index(s.chunks() - 1);
-    Value next = k.min(last, k.add(chunk, 1));
-    tiles.loadState(k.arg(5), {tiles.b, next, tiles.h}, state);
     Value sum = k.loop(
         0, llvm::divideCeil(s.width, s.columns), 1, {k.full(tiles.row, 0.0)},
         [&](Value panel, ValueRange outer) {
@@ -228,7 +226,7 @@ private:
   unsigned results; ///< the first result's argument
   SsdTiles tiles;
   Value zero, chunk;
-  Value xRows, dyRows, bRows, cRows, early, products, weights, rows;
+  Value xRows, dyRows, bRows, cRows, products, weights, rows;
   Value dyPanels, bPanels, cPanels, xAcross, bAcross;
   Value state, gradState, stateAcross, gradAcross;
   Value gradSum, gradStep; // per item

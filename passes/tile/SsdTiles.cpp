@@ -18,7 +18,10 @@ SsdSizes ssdSizes(const KernelTarget &target, Value x, Value b,
   s.states = *groups.dim(3).constant();
   s.chunk = std::min(*chunk.constant(), s.length);
   s.lanes = target.lanes;
-  s.rows = target.mmaRows;
+  // Chunks and states are multiples of 8, mostly: with 8 rows no micro-tile is
+  // half empty, and the steps below the diagonal are finer. Fewer than the
+  // registers of AVX2 take would leave its multipliers waiting.
+  s.rows = target.registers >= 32 && !target.isGpu ? 8 : target.mmaRows;
   s.columns = target.mmaColumns;
   return s;
 }
@@ -140,7 +143,6 @@ void SsdTiles::transposePanels(Value from, int64_t rows, int64_t columns,
 
 void SsdTiles::loadState(Value tensor, ValueRange at, Value to) {
   int64_t panels = llvm::divideCeil(s.width, s.columns);
-  clear(to);
   k.loop(0, s.states, 1, [&](Value n) {
     for (int64_t p = 0; p < panels; ++p) {
       int64_t left = std::min(s.columns, s.width - p * s.columns);
@@ -162,6 +164,17 @@ void SsdTiles::storeState(Value from, Value tensor, ValueRange at) {
       to.append({n, k.index(p * s.columns)});
       k.store(k.load(row, from, {k.index(p), n, zero}), tensor, to,
               left < s.columns ? Values{k.index(left)} : Values{});
+    }
+  });
+}
+
+void SsdTiles::scaleRows(Value panels, Value factors) {
+  ArrayRef<int64_t> shape = cast<BufType>(panels.getType()).getShape();
+  k.loop(zero, count, 1, [&](Value t) {
+    Value factor = k.loadScalar(k.f32(), factors, {t});
+    for (int64_t p = 0; p < shape[0]; ++p) {
+      Values at{k.index(p), t, zero};
+      k.store(scaledBy(k.load(row, panels, at), factor), panels, at);
     }
   });
 }

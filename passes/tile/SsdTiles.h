@@ -67,9 +67,12 @@ public:
   /// Panels of an [R, C] matrix to panels of its transpose.
   void transposePanels(mlir::Value from, int64_t rows, int64_t columns,
                        mlir::Value to);
-  /// The state [N, P] of a tensor with leading indices `at`, into panels.
+  /// The state [N, P] of a tensor with leading indices `at`, into panels whose
+  /// padding is 0.
   void loadState(mlir::Value tensor, mlir::ValueRange at, mlir::Value to);
   void storeState(mlir::Value from, mlir::Value tensor, mlir::ValueRange at);
+  /// Each row of panels times its number in `factors`.
+  void scaleRows(mlir::Value panels, mlir::Value factors);
   void clear(mlir::Value scratch);
   void clearRows(mlir::Value scratch);
 
