@@ -8,7 +8,7 @@
 using namespace mlir;
 using namespace bitbyte::bb;
 
-static double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+double bitbyte::bb::sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 /// The tanh form, as GPT-2 has it.
 static double gelu(double x) {

@@ -30,6 +30,9 @@ double number(mlir::Attribute attribute);
 int64_t whole(DimAttr dim, int64_t absent = 0);
 llvm::SmallVector<int64_t> wholes(mlir::ArrayAttr dims);
 
+/// 1 / (1 + exp(-x)).
+double sigmoid(double x);
+
 /// Index of an axis that may count from the end.
 inline int64_t axisOf(int64_t axis, int64_t rank) {
   return axis < 0 ? axis + rank : axis;

@@ -13,22 +13,33 @@ using namespace mlir;
 using namespace bitbyte::bb;
 
 /// dx[t] = sum of w[k] dy[t + (K-1) - k], dw[k] = sum of dy[t] x[t - (K-1) +
-/// k], db = sum of dy.
+/// k], db = sum of dy. With silu, dy counts times its slope at the sums.
 static LogicalResult convGrad(ConvGradOp op, Frame &frame) {
   const Array &x = frame[op.getX()], &w = frame[op.getW()],
               &dy = frame[op.getDy()];
+  const Array *bias = frame.find(op.getBias());
   int64_t length = x.dim(1), width = x.dim(2), taps = w.dim(1);
+  auto gradientAt = [&](int64_t b, int64_t t, int64_t d) {
+    if (!op.getSilu())
+      return dy.at(b, t, d);
+    double sum = bias ? (*bias)[d] : 0;
+    for (int64_t k = std::max<int64_t>(0, taps - 1 - t); k < taps; ++k)
+      sum += w.at(d, k) * x.at(b, t - (taps - 1) + k, d);
+    double s = sigmoid(sum);
+    return dy.at(b, t, d) * s * (1 + sum * (1 - s));
+  };
   Array dx(x.shape), dw(w.shape), db({width});
   for (int64_t b = 0; b < x.dim(0); ++b)
     for (int64_t t = 0; t < length; ++t)
       for (int64_t d = 0; d < width; ++d) {
-        db[d] += dy.at(b, t, d);
+        double gradient = gradientAt(b, t, d);
+        db[d] += gradient;
         for (int64_t k = 0; k < taps; ++k) {
           int64_t from = t - (taps - 1) + k;
           if (from < 0)
             continue;
-          dx.at(b, from, d) += w.at(d, k) * dy.at(b, t, d);
-          dw.at(d, k) += x.at(b, from, d) * dy.at(b, t, d);
+          dx.at(b, from, d) += w.at(d, k) * gradient;
+          dw.at(d, k) += x.at(b, from, d) * gradient;
         }
       }
   frame.set(op.getDx(), std::move(dx));

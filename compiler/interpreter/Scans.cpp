@@ -26,7 +26,7 @@ static LogicalResult conv(ConvOp op, Frame &frame) {
         double sum = bias ? (*bias)[d] : 0;
         for (int64_t k = 0; k < taps; ++k)
           sum += w.at(d, k) * row(b, t - (taps - 1) + k, d);
-        y.at(b, t, d) = sum;
+        y.at(b, t, d) = op.getSilu() ? sum * sigmoid(sum) : sum;
       }
   if (op.getTail()) {
     Array tail(shapeOf(op.getTail()));

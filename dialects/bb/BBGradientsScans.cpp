@@ -13,11 +13,14 @@ using namespace bitbyte::bb;
 /// y[t] = bias + sum over taps k of w[k] x[t - (K-1) + k]:
 /// dx[t] = sum of w[k] dy[t + (K-1) - k],
 /// dw[k] = sum of dy[t] x[t - (K-1) + k].
+/// With silu, y = silu(s[t]) and dy counts times silu'(s[t]): s is computed
+/// again.
 GRADIENT(ConvOp) {
   if (getFrom())
     return emitOpError("cannot be differentiated with 'from'");
   Rule r(g, *this);
-  auto grad = ConvGradOp::create(g, getLoc(), getX(), getW(), r.dy());
+  auto grad = ConvGradOp::create(g, getLoc(), getX(), getW(), r.dy(),
+                                 getSilu() ? getBias() : Value(), getSilu());
   r.add(getX(), grad.getDx());
   r.add(getW(), grad.getDw());
   if (getBias())

@@ -269,6 +269,13 @@ RULE(OneHotOp) {
   types.push_back(GraphTensorType::get(ctx, d, Float32Type::get(ctx)));
   return success();
 }
+static LogicalResult checkConvBias(Loc loc, StringRef name, GraphTensorType w,
+                                   Value bias) {
+  if (bias && (type(bias).getRank() != 1 || type(bias).dim(0) != w.dim(0)))
+    return fail(loc, "'" + name + "' needs a bias of [" + w.dim(0).str() +
+                         "], but it is " + type(bias).str());
+  return success();
+}
 RULE(ConvOp) {
   GraphTensorType x = type(op.getX()), w = type(op.getW()); // [B, T, D], [D, K]
   if (x.getRank() != 3 || w.getRank() != 2 || x.dim(-1) != w.dim(0))
@@ -277,10 +284,8 @@ RULE(ConvOp) {
                 "are " +
                     x.str() + " and " + w.str(),
                 {op.getX(), op.getW()}, {"input", "weight"});
-  if (op.getBias() && (type(op.getBias()).getRank() != 1 ||
-                       type(op.getBias()).dim(0) != w.dim(0)))
-    return fail(loc, "'bb.conv' needs a bias of [" + w.dim(0).str() +
-                         "], but it is " + type(op.getBias()).str());
+  if (failed(checkConvBias(loc, "bb.conv", w, op.getBias())))
+    return failure();
   types.push_back(x);
   if (op.getFrom()) {
     GraphTensorType from = type(op.getFrom());
@@ -295,6 +300,10 @@ RULE(ConvOp) {
 }
 RULE(ConvGradOp) {
   GraphTensorType w = type(op.getW());
+  if (failed(checkConvBias(loc, "bb.conv_grad", w, op.getBias())))
+    return failure();
+  if (op.getBias() && !op.getSilu())
+    return fail(loc, "'bb.conv_grad' takes a bias with 'silu' alone");
   Type f32 = Float32Type::get(ctx);
   types.append({op.getX().getType(), w.of(f32), w.with({w.dim(0)}).of(f32)});
   return success();

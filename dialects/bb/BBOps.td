@@ -294,23 +294,26 @@ def BB_RopeOp : BB_FamilyOp<"rope", "x | theta:num pairs:flag inverse:flag at:va
 
 //===-- scan and convolution -----------------------------------------------===//
 
-def BB_ConvOp : BB_GraphOp<"conv", "x w ?bias | from:value",
+def BB_ConvOp : BB_GraphOp<"conv", "x w ?bias | from:value silu:flag",
     [AttrSizedOperandSegments, BB_Decodes]> {
   let summary = "Depthwise causal convolution along the sequence";
   let description = [{
     `[B, T, D], [D, taps], [D] -> [B, T, D]`; the last tap multiplies the current
-    item. `from` gives the taps - 1 rows before and asks for the new ones.
+    item. `from` gives the taps - 1 rows before and asks for the new ones. `silu`
+    gives silu of the sums, which are f32 meanwhile.
   }];
-  let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, Optional<BB_Tensor>:$bias, Optional<BB_Tensor>:$from);
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, Optional<BB_Tensor>:$bias, Optional<BB_Tensor>:$from,
+      UnitAttr:$silu);
   let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$tail);
 }
-def BB_ConvGradOp : BB_GraphOp<"conv_grad", "x w dy"> {
+def BB_ConvGradOp : BB_GraphOp<"conv_grad", "x w dy ?bias | silu:flag"> {
   let summary = "Gradients of conv";
   let description = [{
     `[B, T, D], [D, taps], [B, T, D] -> [B, T, D], f32[D, taps], f32[D]`: to x, w
-    and the bias.
+    and the bias. With `silu` it computes the sums again, for which it takes the
+    bias, and multiplies dy by silu's slope there.
   }];
-  let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, BB_Tensor:$dy);
+  let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, BB_Tensor:$dy, Optional<BB_Tensor>:$bias, UnitAttr:$silu);
   let results = (outs BB_Tensor:$dx, BB_Tensor:$dw, BB_Tensor:$db);
 }
 def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value save:dim", [BB_Decodes]> {

@@ -142,8 +142,8 @@ LogicalResult ConvOp::decode(DecodeBuilder &d) {
     return missing(*this);
   auto stored = withItems(d, type(x), *taps - 1);
   auto state = d.state(*this, "tail", stored);
-  auto now =
-      ConvOp::create(d, getLoc(), x, w, bias, d.read(getLoc(), state, stored));
+  auto now = ConvOp::create(d, getLoc(), x, w, bias,
+                            d.read(getLoc(), state, stored), getSilu());
   d.write(getLoc(), state, now.getTail());
   d.result(getY(), now.getY());
   return success();

@@ -17,8 +17,7 @@ bb.block @mamba_mixer<expand = 2, d_state = 16, d_conv = 4, dt_rank = ceildiv(d,
 
   %xz     = linear %u, %w_in
   %x0, %z = split %xz into [expand*d, expand*d]
-  %x1     = conv %x0, %w_conv, %b_conv
-  %x      = silu %x1
+  %x      = conv %x0, %w_conv, %b_conv silu
   %p      = linear %x, %w_x
   %r, %b, %c = split %p into [dt_rank, d_state, d_state]
   %dt0    = linear %r, %w_dt

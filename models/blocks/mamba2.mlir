@@ -17,8 +17,7 @@ bb.block @mamba2_mixer<n_head, d_head = 64, d_state = 128, n_group = 1, d_conv =
 
   %p      = linear %u, %w_in
   %z, %xbc0, %dt0 = split %p into [n_head*d_head, n_head*d_head + 2*n_group*d_state, n_head]
-  %xbc1   = conv %xbc0, %w_conv, %b_conv
-  %xbc    = silu %xbc1
+  %xbc    = conv %xbc0, %w_conv, %b_conv silu
   %x0, %b0, %c0 = split %xbc into [n_head*d_head, n_group*d_state, n_group*d_state]
   %x      = reshape %x0 to [B, T, n_head, d_head]
   %b      = reshape %b0 to [B, T, n_group, d_state]

@@ -20,6 +20,7 @@ struct ConvSizes {
   int64_t chunks() const { return llvm::divideCeil(length, chunk); }
   int64_t programs() const { return batch * chunks(); }
   int64_t padded() const { return llvm::alignTo(channels, lanes); }
+  int64_t pitch() const { return scratchRow(channels); } ///< of scratch
 };
 
 class ConvTiles {
@@ -41,7 +42,7 @@ public:
   }
   /// Scratch [K, D]: w [D, K], transposed.
   Value loadTaps(Value w) {
-    Value taps = k.alloc({s.taps, s.padded()}, k.f32());
+    Value taps = k.alloc({s.taps, s.pitch()}, k.f32());
     eachColumn([&](Value d, Values bounds) {
       if (!bounds.empty())
         bounds.push_back(k.index(1));
@@ -51,6 +52,17 @@ public:
                 taps, {k.index(i), d});
     });
     return taps;
+  }
+  /// Row `t` of a tensor [B, T, D], zeros where the sequence has none.
+  Value rowAt(Value tensor, Value t, Value d, Values bounds) {
+    Value row = k.load(
+        this->row, tensor,
+        {b, k.max(k.index(0), k.min(t, k.index(s.length - 1))), d}, bounds);
+    Value begun = k.less(k.index(-1), t), exists = k.less(t, k.index(s.length));
+    return k.map({row}, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+      return s.select(begun, s.select(exists, v[0], s.constant(0)),
+                      s.constant(0));
+    });
   }
   Value multiplyAdd(Value a, Value b, Value sum) {
     return k.map({a, b, sum}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
@@ -107,6 +119,10 @@ LogicalResult scheduleConv(ScheduleContext &context, bb::ConvOp op) {
         if (Value x = rowAt(s.taps - 1 - i, d, bounds))
           sum = tiles.multiplyAdd(
               x, k.load(tiles.row, weights, {k.index(i), d}), sum);
+      if (op.getSilu())
+        sum = k.map({sum}, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+          return silu(s, v[0], k.target);
+        });
       k.store(sum, k.arg(in.size()), {tiles.b, t, d}, bounds);
     });
   };
@@ -150,10 +166,16 @@ LogicalResult scheduleConv(ScheduleContext &context, bb::ConvOp op) {
 // dy[t + j] x[t]. A program walks its items backwards, a few at a time: for
 // each register of channels the sums and dy[t + 1 ..] are in registers
 // meanwhile. The sums of programs are added in order by another kernel.
+//
+// With silu, dy is first multiplied by silu's slope at the sums, computed again
+// from x: forwards through the few items, which then lie in scratch. Those of
+// the first items behind them stay there from one few to the next.
 LogicalResult scheduleConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
   constexpr int64_t together = 8;
   ConvSizes s = sizesOf(context.target, op.getX(), op.getW());
   Values operands{op.getX(), op.getW(), op.getDy()};
+  if (op.getBias())
+    operands.push_back(op.getBias());
   auto type = [](Value v) { return cast<bb::GraphTensorType>(v.getType()); };
   int64_t parts = s.programs();
   SmallVector<Type> results{
@@ -167,14 +189,36 @@ LogicalResult scheduleConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
   }
   auto kernel = context.kernel(op.getLoc(), "conv_grad", in, out, parts);
   KernelBuilder &k = *kernel;
-  k.setCost(4 * s.batch * s.length * s.channels * s.taps, bytes);
+  k.setCost((op.getSilu() ? 6 : 4) * s.batch * s.length * s.channels * s.taps,
+            bytes);
   ConvTiles tiles(k, s);
-  Value weights = tiles.loadTaps(k.arg(1)), zero = k.index(0),
-        none = k.full(tiles.row, 0.0);
-  Value sums = k.alloc({s.taps + 1, s.padded()}, k.f32()); // of dw and db
+  Value x = k.arg(0), dy = k.arg(2), weights = tiles.loadTaps(k.arg(1)),
+        zero = k.index(0), none = k.full(tiles.row, 0.0);
+  Value sums = k.alloc({s.taps + 1, s.pitch()}, k.f32()); // of dw and db
   for (int64_t i = 0; i <= s.taps; ++i)
     k.loop(0, s.padded(), s.lanes,
            [&](Value d) { k.store(none, sums, {k.index(i), d}); });
+  Value sloped; // rows of dy times silu's slope: of a few items, then of later
+  auto slopeRow = [&](Value t, Value slot) {
+    tiles.eachColumn([&](Value d, Values bounds) {
+      Value sum =
+          op.getBias() ? k.load(tiles.row, k.arg(3), {d}, bounds) : none;
+      for (int64_t i = 0; i < s.taps; ++i)
+        sum = tiles.multiplyAdd(
+            tiles.rowAt(x, k.sub(t, s.taps - 1 - i), d, bounds),
+            k.load(tiles.row, weights, {k.index(i), d}), sum);
+      k.store(k.map({tiles.rowAt(dy, t, d, bounds), sum}, k.f32(),
+                    [&](ScalarBuilder &s, ValueRange v) {
+                      return s.mul(v[0], siluSlope(s, v[1], k.target));
+                    }),
+              sloped, {slot, d});
+    });
+  };
+  if (op.getSilu()) {
+    sloped = k.alloc({together + s.taps - 1, s.pitch()}, k.f32());
+    for (int64_t j = 0; j + 1 < s.taps; ++j)
+      slopeRow(k.add(tiles.end, j), k.index(together + j));
+  }
   k.loop(0, llvm::divideCeil(s.chunk, together), 1, [&](Value done) {
     Value low = k.add(
               tiles.t0,
@@ -182,58 +226,61 @@ LogicalResult scheduleConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
                   k.sub(k.index(llvm::divideCeil(s.chunk, together) - 1), done),
                   together)),
           high = k.min(k.add(low, together), tiles.end);
+    if (op.getSilu())
+      k.loop(low, high, 1, [&](Value t) { slopeRow(t, k.sub(t, low)); });
     tiles.eachColumn([&](Value d, Values bounds) {
       Values carried, taps;
       for (int64_t i = 0; i <= s.taps; ++i)
         carried.push_back(k.load(tiles.row, sums, {k.index(i), d}));
       for (int64_t i = 0; i < s.taps; ++i)
         taps.push_back(k.load(tiles.row, weights, {k.index(i), d}));
-      for (int64_t j = 0; j + 1 < s.taps; ++j) {
-        Value t = k.add(high, j), last = k.index(s.length - 1);
-        Value exists = k.less(t, k.index(s.length));
-        carried.push_back(k.map(
-            {k.load(tiles.row, k.arg(2), {tiles.b, k.min(t, last), d}, bounds)},
-            k.f32(), [&](ScalarBuilder &s, ValueRange v) {
-              return s.select(exists, v[0], s.constant(0));
-            }));
-      }
+      for (int64_t j = 0; j + 1 < s.taps; ++j)
+        carried.push_back(
+            op.getSilu() ? k.load(tiles.row, sloped, {k.index(together + j), d})
+                         : tiles.rowAt(dy, k.add(high, j), d, bounds));
       Values made =
           k.loop(zero, k.sub(high, low), 1, carried,
                  [&](Value done, ValueRange inner) {
                    Value t = k.sub(k.sub(high, 1), done);
                    Values at{tiles.b, t, d};
-                   Value dy = k.load(tiles.row, k.arg(2), at, bounds),
-                         x = k.load(tiles.row, k.arg(0), at, bounds);
-                   Values later{dy}; // later[j] = dy[t + j]
+                   Value row = k.load(tiles.row, x, at, bounds),
+                         gradient =
+                             op.getSilu()
+                                 ? k.load(tiles.row, sloped, {k.sub(t, low), d})
+                                 : k.load(tiles.row, dy, at, bounds);
+                   Values later{gradient}; // later[j] = dy[t + j]
                    llvm::append_range(later, inner.drop_front(s.taps + 1));
                    Values next;
                    Value dx = none;
                    for (int64_t i = 0; i < s.taps; ++i) {
                      Value meets = later[s.taps - 1 - i];
                      dx = tiles.multiplyAdd(meets, taps[i], dx);
-                     next.push_back(tiles.multiplyAdd(meets, x, inner[i]));
+                     next.push_back(tiles.multiplyAdd(meets, row, inner[i]));
                    }
-                   next.push_back(k.map({dy, inner[s.taps]}, k.f32(),
+                   next.push_back(k.map({gradient, inner[s.taps]}, k.f32(),
                                         [](ScalarBuilder &s, ValueRange v) {
                                           return s.add(v[0], v[1]);
                                         }));
-                   k.store(dx, k.arg(3), at, bounds);
+                   k.store(dx, k.arg(in.size()), at, bounds);
                    next.append(later.begin(), later.end() - 1);
                    return next;
                  });
       for (int64_t i = 0; i <= s.taps; ++i)
         k.store(made[i], sums, {k.index(i), d});
+      if (op.getSilu())
+        for (int64_t j = 0; j + 1 < s.taps; ++j)
+          k.store(made[s.taps + 1 + j], sloped, {k.index(together + j), d});
     });
   });
   tiles.eachColumn([&](Value d, Values bounds) {
-    k.store(k.load(tiles.row, sums, {k.index(s.taps), d}), k.arg(5),
+    k.store(k.load(tiles.row, sums, {k.index(s.taps), d}), k.arg(in.size() + 2),
             {k.program(), d}, bounds);
     if (!bounds.empty())
       bounds.push_back(k.index(1));
     for (int64_t i = 0; i < s.taps; ++i)
       k.store(k.broadcast(k.load(tiles.row, sums, {k.index(i), d}),
                           tiles.column, 1),
-              k.arg(4), {k.program(), d, k.index(i)}, bounds);
+              k.arg(in.size() + 1), {k.program(), d, k.index(i)}, bounds);
   });
   Values made = context.dispatch(op, k, operands, results);
   op.getDx().replaceAllUsesWith(made[0]);

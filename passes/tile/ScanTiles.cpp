@@ -234,6 +234,21 @@ Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
                                   s.add(bits, exponent));
 }
 
+static Value sigmoid(ScalarBuilder &s, Value x, const KernelTarget &target) {
+  Value one = s.constant(1),
+        power = exp2(s, s.mul(x, s.constant(-kLog2E)), target);
+  return s.div(one, s.add(one, power));
+}
+
+Value silu(ScalarBuilder &s, Value x, const KernelTarget &target) {
+  return s.mul(x, sigmoid(s, x, target));
+}
+
+Value siluSlope(ScalarBuilder &s, Value x, const KernelTarget &target) {
+  Value one = s.constant(1), y = sigmoid(s, x, target);
+  return s.mul(y, s.add(one, s.mul(x, s.sub(one, y))));
+}
+
 //===-- Decays ------------------------------------------------------------===//
 
 /// Exponents up to this need no clamping.

@@ -109,6 +109,12 @@ private:
 /// a CPU takes the shortest chain of instructions there is.
 mlir::Value exp2(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
 
+/// x / (1 + exp(-x)), and its slope: with the powers of decays, whose argument
+/// is rounded, so that where x is far below 0 they are good to |x| ulp.
+mlir::Value silu(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
+mlir::Value siluSlope(ScalarBuilder &s, mlir::Value x,
+                      const KernelTarget &target);
+
 /// Adds the parts of a [parts, ...] tensor in order, before `at`.
 mlir::Value sumParts(ScheduleContext &context, mlir::Operation *at,
                      mlir::Value parts, int64_t count,

@@ -19,7 +19,7 @@ double rowOf(const Inputs &in, int64_t b, int64_t t, int64_t d) {
     return in["x"].at(b, t, d);
   return in.has("from") ? in["from"].at(b, t + in["from"].dim(1), d) : 0;
 }
-double conv(const Inputs &in, const Index &at, unsigned result) {
+double convSum(const Inputs &in, const Index &at, unsigned result) {
   int64_t taps = in["w"].dim(1);
   if (result == 1) // the tail
     return rowOf(in, at[0], in["x"].dim(1) - (taps - 1) + at[1], at[2]);
@@ -28,6 +28,11 @@ double conv(const Inputs &in, const Index &at, unsigned result) {
     sum += in["w"].at(at[2], taps - 1 - back) *
            rowOf(in, at[0], at[1] - back, at[2]);
   return sum;
+}
+
+double convSilu(const Inputs &in, const Index &at, unsigned result) {
+  double sum = convSum(in, at, result);
+  return result == 1 ? sum : sum / (1 + std::exp(-sum));
 }
 
 /// The state h[s, d] before item `t`, from the items before it.
@@ -112,46 +117,67 @@ std::vector<OpCase> scanCases() {
                     once = "the loss is differentiated once";
   const std::string x = "%x: real[B, T, D], ", w = "%w: real[D, K]";
   for (bool bias : {false, true})
+    for (bool silu : {false, true})
+      cases.push_back(
+          {.op = "conv",
+           .signature =
+               x + w + (bias ? ", %bias: real[D]" : "") + " -> real[B, T, D]",
+           .body = "conv %x, %w" + std::string(bias ? ", %bias" : "") +
+                   (silu ? " silu" : ""),
+           .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=5 K=4", "B=1 T=70 D=19 K=3",
+                     "B=2 T=37 D=21 K=4"},
+           .element = silu ? convSilu : convSum,
+           .bf16 = true});
+  for (bool silu : {false, true})
     cases.push_back({.op = "conv",
-                     .signature = x + w + (bias ? ", %bias: real[D]" : "") +
-                                  " -> real[B, T, D]",
-                     .body = "conv %x, %w" + std::string(bias ? ", %bias" : ""),
-                     .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=5 K=4",
-                               "B=1 T=70 D=19 K=3", "B=2 T=37 D=21 K=4"},
-                     .element = conv,
-                     .bf16 = true});
-  cases.push_back({.op = "conv",
-                   .signature = x + w +
-                                ", %from: real[B, K-1, D] -> real[B, T, D], "
-                                "real[B, K-1, D]",
-                   .body = "%y, %tail = conv %x, %w from %from\n"
-                           "return %y, %tail",
-                   .sizes = {"B=1 T=1 D=1 K=2", "B=2 T=1 D=37 K=4",
-                             "B=1 T=2 D=16 K=4", "B=2 T=9 D=21 K=3"},
-                   .element = conv,
-                   .bf16 = true,
-                   .noGradient = decoding});
-  cases.push_back({.op = "conv_grad",
-                   .signature = x + w +
-                                ", %dy: real[B, T, D] -> real[B, T, D], "
-                                "f32[D, K], f32[D]",
-                   .body = "%dx, %dw, %db = conv_grad %x, %w, %dy\n"
-                           "return %dx, %dw, %db",
-                   .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4",
-                             "B=1 T=70 D=2 K=3", "B=2 T=5 D=9 K=3"},
-                   .element =
-                       [](const Inputs &in, const Index &at, unsigned result) {
-                         if (result < 2)
-                           return slopeOf(conv, {"x", "w"})(in, at, result);
-                         double sum = 0;
-                         const Array &dy = in["dy"];
-                         for (int64_t i = at[0]; i < dy.size(); i += dy.dim(-1))
-                           sum += dy[i];
-                         return sum;
-                       },
-                   .bf16 = true,
-                   .noGradient = once,
-                   .formula = 1e-8});
+                     .signature = x + w +
+                                  ", %from: real[B, K-1, D] -> real[B, T, D], "
+                                  "real[B, K-1, D]",
+                     .body = "%y, %tail = conv %x, %w from %from" +
+                             std::string(silu ? " silu" : "") +
+                             "\nreturn %y, %tail",
+                     .sizes = {"B=1 T=1 D=1 K=2", "B=2 T=1 D=37 K=4",
+                               "B=1 T=2 D=16 K=4", "B=2 T=9 D=21 K=3"},
+                     .element = silu ? convSilu : convSum,
+                     .bf16 = true,
+                     .noGradient = decoding});
+  cases.push_back(
+      {.op = "conv_grad",
+       .signature =
+           x + w + ", %dy: real[B, T, D] -> real[B, T, D], f32[D, K], f32[D]",
+       .body = "%dx, %dw, %db = conv_grad %x, %w, %dy\nreturn %dx, %dw, %db",
+       .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4", "B=1 T=70 D=2 K=3",
+                 "B=2 T=5 D=9 K=3"},
+       .element =
+           [](const Inputs &in, const Index &at, unsigned result) {
+             if (result < 2)
+               return slopeOf(convSum, {"x", "w"})(in, at, result);
+             double sum = 0;
+             const Array &dy = in["dy"];
+             for (int64_t i = at[0]; i < dy.size(); i += dy.dim(-1))
+               sum += dy[i];
+             return sum;
+           },
+       .bf16 = true,
+       .noGradient = once,
+       .formula = 1e-8});
+  // The sums are computed again: with taps that reach before the first item,
+  // over programs of several items and from one to the next.
+  for (bool bias : {false, true})
+    cases.push_back(
+        {.op = "conv_grad",
+         .signature = x + w + ", %dy: real[B, T, D]" +
+                      (bias ? ", %bias: real[D]" : "") +
+                      " -> real[B, T, D], f32[D, K]" + (bias ? ", f32[D]" : ""),
+         .body = "%dx, %dw, %db = conv_grad %x, %w, %dy" +
+                 std::string(bias ? ", %bias" : "") + " silu\nreturn %dx, %dw" +
+                 (bias ? ", %db" : ""),
+         .sizes = {"B=1 T=1 D=1 K=1", "B=2 T=2 D=3 K=4", "B=1 T=70 D=2 K=3",
+                   "B=2 T=5 D=9 K=3", "B=1 T=67 D=3 K=4"},
+         .element = slopeOf(convSilu, {"x", "w", "bias"}),
+         .bf16 = true,
+         .noGradient = once,
+         .formula = 1e-8});
 
   const std::string scan =
       "%x: real[B, T, D], %dt: real[B, T, D] in 0.01..0.5, %a: f32[D, N] in "

@@ -25,7 +25,9 @@ struct ConvSizes {
   int64_t programs() const { return batch * parts() * columns(); }
 };
 
-ConvSizes sizesOf(const KernelTarget &target, Value x, Value w, bool whole) {
+/// `whole`: a program walks all of a sequence. `most` neighbours to a lane.
+ConvSizes sizesOf(const KernelTarget &target, Value x, Value w, bool whole,
+                  int64_t most = 8) {
   auto rows = cast<bb::GraphTensorType>(x.getType());
   auto taps = cast<bb::GraphTensorType>(w.getType());
   ConvSizes s;
@@ -33,7 +35,7 @@ ConvSizes sizesOf(const KernelTarget &target, Value x, Value w, bool whole) {
   s.length = *rows.dim(1).constant();
   s.channels = *rows.dim(2).constant();
   s.taps = *taps.dim(1).constant();
-  s.vector = vectorFor(target, {x.getType()}, s.channels, 1);
+  s.vector = std::min(most, vectorFor(target, {x.getType()}, s.channels, 1));
   s.warps = 4;
   while (s.warps > 1 && s.channels % s.width() && s.width() > 128)
     s.warps /= 2;
@@ -87,6 +89,10 @@ public:
   /// The row of an item that may lie behind the last one.
   Values upTo(Value t, bool ragged) {
     return bounds(ragged ? k.sub(k.index(s.length), t) : Value());
+  }
+  /// The row of an item that may lie before the first one too.
+  Values within(Value t) {
+    return bounds(k.min(k.add(t, 1), k.sub(k.index(s.length), t)));
   }
   Value multiplyAdd(Value a, Value b, Value sum) {
     return k.map({a, b, sum}, k.f32(), [](ScalarBuilder &s, ValueRange v) {
@@ -154,6 +160,10 @@ LogicalResult scheduleGpuConv(ScheduleContext &context, bb::ConvOp op) {
       Value sum = start, t = k.add(t0, i);
       for (int64_t j = 0; j < s.taps; ++j)
         sum = tiles.multiplyAdd(rows[i + j], weights[j], sum);
+      if (op.getSilu())
+        sum = k.map({sum}, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+          return silu(s, v[0], k.target);
+        });
       k.store(sum, y, {tiles.b, t, tiles.d0}, tiles.upTo(t, ragged));
     }
     return Values(ArrayRef(rows).take_back(s.taps - 1));
@@ -174,10 +184,17 @@ LogicalResult scheduleGpuConv(ScheduleContext &context, bb::ConvOp op) {
 }
 
 // With j = K - 1 - k:  dx[t] = sum of w[k] dy[t + j],  dw[k] = sum of
-// dy[t + j] x[t]. Backwards in time the window holds dy[t + 1 ..].
+// dy[t + j] x[t]. Backwards in time the window holds dy[t + 1 ..]. With silu,
+// dy is first multiplied by silu's slope at the sums, computed again from x, of
+// which another window holds the last taps - 1 rows of the items to come.
 LogicalResult scheduleGpuConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
-  ConvSizes s = sizesOf(context.target, op.getX(), op.getW(), /*whole=*/false);
+  // With silu two windows and a slope share a lane's registers: eight
+  // neighbours would take all 255.
+  ConvSizes s = sizesOf(context.target, op.getX(), op.getW(), /*whole=*/false,
+                        op.getSilu() ? 4 : 8);
   Values operands{op.getX(), op.getW(), op.getDy()};
+  if (op.getBias())
+    operands.push_back(op.getBias());
   int64_t bytes = 0, count = s.batch * s.parts();
   MLIRContext *ctx = op.getContext();
   auto weightParts = temporary(ctx, {count, s.channels, s.taps}),
@@ -193,7 +210,8 @@ LogicalResult scheduleGpuConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
                       ConvTiles::taps(s, f32, count), denseBuffer(biasParts)},
                      s.programs(), s.warps);
   KernelBuilder &k = *made;
-  k.setCost(4 * s.batch * s.length * s.channels * s.taps, bytes);
+  k.setCost((op.getSilu() ? 6 : 4) * s.batch * s.length * s.channels * s.taps,
+            bytes);
   ConvTiles tiles(k, s);
   Value x = k.arg(0), dy = k.arg(2), zeros = k.full(tiles.row, 0.0);
   Values weights;
@@ -202,17 +220,41 @@ LogicalResult scheduleGpuConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
   bool ragged = s.length % s.step;
   Value last = k.mul(
       k.div(k.add(k.sub(tiles.end, tiles.begin), s.step - 1), s.step), s.step);
-  // Carried: the sums of dw and db, and dy of later items.
+  Value stop = k.add(tiles.begin, last),
+        start = op.getBias()
+                    ? k.load(tiles.row, k.arg(3), {tiles.d0}, tiles.bounds())
+                    : zeros;
+  auto rowWithin = [&](Value t) {
+    return k.load(tiles.row, x, {tiles.b, t, tiles.d0}, tiles.within(t));
+  };
+  auto slopeOf = [&](Value dy, ValueRange rows) {
+    Value sum = start;
+    for (auto [row, weight] : llvm::zip_equal(rows, weights))
+      sum = tiles.multiplyAdd(row, weight, sum);
+    return k.map({dy, sum}, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+      return s.mul(v[0], siluSlope(s, v[1], k.target));
+    });
+  };
+  Values rows; // of x, with silu: those before `stop`, then those behind it
+  for (int64_t back = s.taps - 1; op.getSilu() && back > 0; --back)
+    rows.push_back(rowWithin(k.sub(stop, back)));
+  // Carried: the sums of dw and db, dy of later items, rows of x.
   Values carried(s.taps + 1, zeros);
   for (int64_t j = 0; j + 1 < s.taps; ++j) {
     if (s.parts() == 1) {
       carried.push_back(zeros);
       continue;
     }
-    Value t = k.add(k.add(tiles.begin, last), j);
+    Value t = k.add(stop, j);
     carried.push_back(k.load(tiles.row, dy, {tiles.b, t, tiles.d0},
                              tiles.upTo(t, /*ragged=*/true)));
+    if (!op.getSilu())
+      continue;
+    rows.push_back(rowWithin(t));
+    carried.back() = slopeOf(carried.back(), ArrayRef(rows).slice(j, s.taps));
   }
+  if (op.getSilu())
+    carried.append(rows.begin(), rows.begin() + s.taps - 1);
   Values sums = k.loop(
       k.index(0), last, s.step, carried, [&](Value done, ValueRange before) {
         Value t0 = k.sub(k.sub(k.add(tiles.begin, last), s.step), done);
@@ -220,10 +262,19 @@ LogicalResult scheduleGpuConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
         for (int64_t i = 0; i < s.step; ++i) {
           Value t = k.add(t0, i);
           Values at{tiles.b, t, tiles.d0}, limits = tiles.upTo(t, ragged);
-          xs.push_back(k.load(tiles.row, x, at, limits));
+          xs.push_back(op.getSilu() ? rowWithin(k.sub(t, s.taps - 1))
+                                    : k.load(tiles.row, x, at, limits));
           dys.push_back(k.load(tiles.row, dy, at, limits));
         }
-        llvm::append_range(dys, before.drop_front(s.taps + 1));
+        Values earlier; // rows of x for the items to come
+        if (op.getSilu()) {
+          llvm::append_range(xs, before.take_back(s.taps - 1));
+          for (int64_t i = 0; i < s.step; ++i)
+            dys[i] = slopeOf(dys[i], ArrayRef(xs).slice(i, s.taps));
+          earlier.append(xs.begin(), xs.begin() + s.taps - 1);
+          xs.erase(xs.begin(), xs.begin() + s.taps - 1);
+        }
+        llvm::append_range(dys, before.slice(s.taps + 1, s.taps - 1));
         Values next(before.take_front(s.taps + 1));
         for (int64_t i = s.step - 1; i >= 0; --i) {
           Value dx = zeros;
@@ -236,15 +287,18 @@ LogicalResult scheduleGpuConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
               {dys[i], next[s.taps]}, k.f32(),
               [](ScalarBuilder &s, ValueRange v) { return s.add(v[0], v[1]); });
           Value t = k.add(t0, i);
-          k.store(dx, k.arg(3), {tiles.b, t, tiles.d0}, tiles.upTo(t, ragged));
+          k.store(dx, k.arg(in.size()), {tiles.b, t, tiles.d0},
+                  tiles.upTo(t, ragged));
         }
         next.append(dys.begin(), dys.begin() + s.taps - 1);
+        llvm::append_range(next, earlier);
         return next;
       });
   Value slot = k.add(k.mul(tiles.b, s.parts()), tiles.part);
   for (int64_t i = 0; i < s.taps; ++i)
-    k.store(sums[i], k.arg(4), {slot, k.index(i), tiles.d0}, tiles.bounds());
-  k.store(sums[s.taps], k.arg(5), {slot, tiles.d0}, tiles.bounds());
+    k.store(sums[i], k.arg(in.size() + 1), {slot, k.index(i), tiles.d0},
+            tiles.bounds());
+  k.store(sums[s.taps], k.arg(in.size() + 2), {slot, tiles.d0}, tiles.bounds());
   Values made3 = context.dispatch(
       op, k, operands, {op.getDx().getType(), weightParts, biasParts});
   op.getDx().replaceAllUsesWith(made3[0]);

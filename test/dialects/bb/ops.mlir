@@ -99,10 +99,15 @@ bb.model @m(batch B = 2, stream T = 8, d = 16, n_head = 2, eps = 1.0e-5, tied = 
     // CHECK: positions of T period 4
     %o = positions of T period 4
     // CHECK: conv %x, {{.*}}, {{.*}} from %
+    // CHECK: conv_grad %{{.*}}, %{{.*}}, %x{{$}}
+    // CHECK: conv %x, {{.*}}, {{.*}} silu
+    // CHECK: conv_grad {{.*}}, {{.*}}, %x, {{.*}} silu
     %cw = param "cw" [d, 4] init ones
     %rows = fill value 0 to real of [B, 3, d]
     %c1, %tail = conv %x, %cw, %g from %rows
     %c2, %c3, %c4 = conv_grad %c1, %cw, %x
+    %c5 = conv %x, %cw, %g silu
+    %c6, %c7, %c8 = conv_grad %c1, %cw, %x, %g silu
     %a0 = param "a" [d, 8] init ones
     %bc = fill value 0 to real of [B, T, 8]
     %h0 = fill value 0 to f32 of [B, 8, d]
