@@ -61,13 +61,31 @@ struct Recurrence {
 };
 } // namespace
 
-/// h = exp(dt a) h + dt b x, y = sum of c h: see SelectiveScanOp's rule.
+/// h = exp(dt a) h + dt b x, y = (sum of c h + skip x) silu(gate): see
+/// SelectiveScanOp's rule.
 static LogicalResult selectiveScanGrad(SelectiveScanGradOp op, Frame &frame) {
   const Array &x = frame[op.getX()], &dt = frame[op.getDt()],
               &a = frame[op.getA()], &b = frame[op.getB()],
-              &c = frame[op.getC()], &dy = frame[op.getDy()];
+              &c = frame[op.getC()];
+  const Array *skip = frame.find(op.getSkip()),
+              *gate = frame.find(op.getGate());
   int64_t length = x.dim(1), width = x.dim(2), states = a.dim(1);
   Array dx(x.shape), ddt(dt.shape), da(a.shape), db(b.shape), dc(c.shape);
+  // Gradients of the sum that the gate multiplies, and of silu(gate) but for
+  // that sum, which `dgate` collects.
+  Array dy = frame[op.getDy()], ofSilu = dy, dgate(x.shape), dskip({width});
+  for (int64_t i = 0; i < dy.size(); ++i) {
+    if (gate) {
+      double z = (*gate)[i], s = sigmoid(z);
+      ofSilu[i] = dy[i] * s * (1 + z * (1 - s));
+      dy[i] *= z * s;
+    }
+    if (skip) {
+      dskip[i % width] += dy[i] * x[i];
+      dx[i] = dy[i] * (*skip)[i % width];
+      dgate[i] = (*skip)[i % width] * x[i];
+    }
+  }
   for (int64_t n = 0; n < x.dim(0); ++n)
     for (int64_t d = 0; d < width; ++d)
       for (int64_t s = 0; s < states; ++s) {
@@ -79,6 +97,7 @@ static LogicalResult selectiveScanGrad(SelectiveScanGradOp op, Frame &frame) {
         for (int64_t t = length; t-- > 0;) {
           gradient += dy.at(n, t, d) * c.at(n, t, s);
           dc.at(n, t, s) += dy.at(n, t, d) * h.state[t + 1];
+          dgate.at(n, t, d) += c.at(n, t, s) * h.state[t + 1];
           double ofRate = gradient * h.decay[t] * h.state[t]; // of dt a
           da.at(d, s) += ofRate * dt.at(n, t, d);
           ddt.at(n, t, d) +=
@@ -93,6 +112,13 @@ static LogicalResult selectiveScanGrad(SelectiveScanGradOp op, Frame &frame) {
   frame.set(op.getDa(), std::move(da));
   frame.set(op.getDb(), std::move(db));
   frame.set(op.getDc(), std::move(dc));
+  if (skip)
+    frame.set(op.getDskip(), std::move(dskip));
+  if (gate) {
+    for (int64_t i = 0; i < dgate.size(); ++i)
+      dgate[i] *= ofSilu[i];
+    frame.set(op.getDgate(), std::move(dgate));
+  }
   return success();
 }
 

@@ -40,14 +40,16 @@ static LogicalResult conv(ConvOp op, Frame &frame) {
   return success();
 }
 
-/// h = exp(dt a) h + dt b x;  y = sum over the state of h c. x, dt [B, T, D];
-/// a [D, N]; b, c [B, T, N]; h [B, N, D] starts as `from`, or zero. `save`
-/// keeps h before every so many items.
+/// h = exp(dt a) h + dt b x;  y = (sum over the state of h c + skip x)
+/// silu(gate). x, dt, gate [B, T, D]; a [D, N]; b, c [B, T, N]; skip [D]; h [B,
+/// N, D] starts as `from`, or zero. `save` keeps h before every so many items.
 static LogicalResult selectiveScan(SelectiveScanOp op, Frame &frame) {
   const Array &x = frame[op.getX()], &dt = frame[op.getDt()],
               &a = frame[op.getA()], &b = frame[op.getB()],
               &c = frame[op.getC()];
-  const Array *from = frame.find(op.getFrom());
+  const Array *from = frame.find(op.getFrom()),
+              *skip = frame.find(op.getSkip()),
+              *gate = frame.find(op.getGate());
   int64_t width = x.dim(2), states = a.dim(1);
   Array h = from ? *from : Array({x.dim(0), states, width});
   int64_t save = whole(op.getSaveAttr());
@@ -59,14 +61,18 @@ static LogicalResult selectiveScan(SelectiveScanOp op, Frame &frame) {
         for (int64_t s = 0; s < states; ++s)
           for (int64_t d = 0; d < width; ++d)
             saved.at(n, t / save, s, d) = h.at(n, s, d);
-      for (int64_t d = 0; d < width; ++d)
+      for (int64_t d = 0; d < width; ++d) {
+        double sum = skip ? (*skip)[d] * x.at(n, t, d) : 0;
         for (int64_t s = 0; s < states; ++s) {
           double step = dt.at(n, t, d);
           double &state = h.at(n, s, d);
           state = std::exp(step * a.at(d, s)) * state +
                   step * b.at(n, t, s) * x.at(n, t, d);
-          y.at(n, t, d) += state * c.at(n, t, s);
+          sum += state * c.at(n, t, s);
         }
+        double z = gate ? gate->at(n, t, d) : 0;
+        y.at(n, t, d) = gate ? sum * z * sigmoid(z) : sum;
+      }
     }
   frame.set(op.getY(), std::move(y));
   if (op.getStates())

@@ -130,10 +130,11 @@ class BB_GraphOp<string mnemonic, string syntax_, list<Trait> traits = []>
                                DeclareOpInterfaceMethods<BB_DifferentiableOpInterface>]> {
   string syntax = syntax_;
   string inferBody = "";
+  code accessors = ""; // that tablegen cannot make
   let hasCustomAssemblyFormat = 1;
   let extraClassDeclaration = [{
     static ::llvm::StringRef syntax() { return "}] # syntax_ # [{"; }
-  }];
+  }] # accessors;
   code parsePrint = [{
     ::mlir::ParseResult $cppClass::parse(::mlir::OpAsmParser &parser,
                                          ::mlir::OperationState &state) {

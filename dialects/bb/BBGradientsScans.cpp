@@ -49,6 +49,8 @@ static constexpr int64_t kItemsPerState = 32;
 ///   dC_t = dy_t h_t,  dB_t = gh dt_t x_t,  dA += X dt_t,
 ///   ddt_t = sum over n of X A + gh B_t x_t,  dx_t = dt_t sum of gh B_t,
 ///   gh <- gh a_t.
+/// Behind a gate dy is that of y times silu(gate), and dgate has to know c h:
+/// the op walks forward through a chunk once more anyway.
 GRADIENT(SelectiveScanOp) {
   if (getFrom())
     return emitOpError("cannot be differentiated with 'from'");
@@ -60,14 +62,18 @@ GRADIENT(SelectiveScanOp) {
   SelectiveScanOp saving = *this;
   if (!getSave()) {
     OpBuilder b(*this);
-    saving =
-        SelectiveScanOp::create(b, getLoc(), getX(), getDt(), getA(), getB(),
-                                getC(), Value(), r.whole(kItemsPerState));
+    saving = SelectiveScanOp::create(b, getLoc(), getX(), getDt(), getA(),
+                                     getB(), getC(), getSkip(), getGate(),
+                                     /*from=*/Value(), r.whole(kItemsPerState));
     getY().replaceAllUsesWith(saving.getY());
   }
-  auto grad = SelectiveScanGradOp::create(g, getLoc(), getX(), getDt(), getA(),
-                                          getB(), getC(), saving.getStates(),
-                                          dy, *saving.getSave());
+  auto grad = SelectiveScanGradOp::create(
+      g, getLoc(), getX(), getDt(), getA(), getB(), getC(), saving.getStates(),
+      dy, getSkip(), getGate(), *saving.getSave());
+  if (getSkip())
+    r.add(getSkip(), grad.getDskip());
+  if (getGate())
+    r.add(getGate(), grad.getDgate());
   return addScanGradients(r, *this, grad);
 }
 REFUSED_GRADIENT(SelectiveScanGradOp)

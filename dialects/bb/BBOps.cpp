@@ -364,6 +364,18 @@ RULE(SelectiveScanOp) {
   if (b.getShape() != ArrayRef(rows) || c.getShape() != ArrayRef(rows))
     return fail(loc, "'bb.selective_scan' needs b and c of " + shapeStr(rows) +
                          ", but they are " + b.str() + " and " + c.str());
+  if (Value skip = op.getSkip())
+    if (type(skip).getShape() != x.getShape().take_back() ||
+        !type(skip).getElement().isF32())
+      return fail(loc, "'bb.selective_scan' needs a skip f32 [" +
+                           x.dim(2).str() + "], but it is " + type(skip).str());
+  if (Value gate = op.getGate())
+    if (type(gate).getShape() != x.getShape())
+      return fail(loc,
+                  "'bb.selective_scan' needs a gate of the shape of x, but "
+                  "they are " +
+                      type(gate).str() + " and " + x.str(),
+                  {gate, op.getX()}, {"gate", "x"});
   types.push_back(x);
   return statesOf(loc, "bb.selective_scan", x.dim(1),
                   {x.dim(0), a.dim(1), x.dim(2)}, op.getFrom(),
@@ -374,6 +386,10 @@ RULE(SelectiveScanGradOp) {
   types.append({op.getX().getType(), op.getDt().getType(),
                 type(op.getA()).of(f32), type(op.getB()).of(f32),
                 type(op.getC()).of(f32)});
+  if (op.getSkip())
+    types.push_back(type(op.getSkip()).of(f32));
+  if (op.getGate())
+    types.push_back(op.getGate().getType());
   return success();
 }
 RULE(SsdOp) {

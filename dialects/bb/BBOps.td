@@ -316,27 +316,46 @@ def BB_ConvGradOp : BB_GraphOp<"conv_grad", "x w dy ?bias | silu:flag"> {
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$w, BB_Tensor:$dy, Optional<BB_Tensor>:$bias, UnitAttr:$silu);
   let results = (outs BB_Tensor:$dx, BB_Tensor:$dw, BB_Tensor:$db);
 }
-def BB_SelectiveScanOp : BB_GraphOp<"selective_scan", "x dt a b c | from:value save:dim", [BB_Decodes]> {
-  let summary = "h = exp(dt a) h + dt b x; y = c h";
+def BB_SelectiveScanOp : BB_GraphOp<"selective_scan",
+    "x dt a b c | skip:value gate:value from:value save:dim",
+    [AttrSizedOperandSegments, BB_Decodes]> {
+  let summary = "h = exp(dt a) h + dt b x; y = (c h + skip x) silu(gate)";
   let description = [{
-    x, dt `[B, T, D]`, a `[D, N]`, b, c `[B, T, N]` `-> [B, T, D]`. `from` gives h
+    x, dt `[B, T, D]`, a `[D, N]`, b, c `[B, T, N]` `-> [B, T, D]`. `skip` f32 `[D]`
+    adds its multiple of x to c h, and `gate` `[B, T, D]` multiplies the sum by
+    silu(gate); y is rounded once. `from` gives h
     f32 `[B, N, D]` at the start and asks for the one at the end; `save` n asks for
     h before items 0, n, 2n, .., f32 `[B, ceildiv(T, n), N, D]`, which the gradient
     starts from. One of the two.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c,
-      Optional<BB_Tensor>:$from, OptionalAttr<BB_Dim>:$save);
+      Optional<BB_Tensor>:$skip, Optional<BB_Tensor>:$gate, Optional<BB_Tensor>:$from,
+      OptionalAttr<BB_Dim>:$save);
   let results = (outs BB_Tensor:$y, Optional<BB_Tensor>:$states);
 }
-def BB_SelectiveScanGradOp : BB_GraphOp<"selective_scan_grad", "x dt a b c states dy | save:dim"> {
+def BB_SelectiveScanGradOp : BB_GraphOp<"selective_scan_grad",
+    "x dt a b c states dy | skip:value gate:value save:dim",
+    [AttrSizedOperandSegments]> {
   let summary = "Gradients of selective_scan";
   let description = [{
     Reads its operands, the states that it saved and `dy`; gives dx, ddt `[B, T, D]`
-    in their types, da f32 `[D, N]`, db and dc f32 `[B, T, N]`.
+    in their types, da f32 `[D, N]`, db and dc f32 `[B, T, N]`, then, where the scan
+    has them, dskip f32 `[D]` and dgate `[B, T, D]` in its type.
   }];
   let arguments = (ins BB_Tensor:$x, BB_Tensor:$dt, BB_Tensor:$a, BB_Tensor:$b, BB_Tensor:$c,
-      BB_Tensor:$states, BB_Tensor:$dy, BB_Dim:$save);
-  let results = (outs BB_Tensor:$dx, BB_Tensor:$ddt, BB_Tensor:$da, BB_Tensor:$db, BB_Tensor:$dc);
+      BB_Tensor:$states, BB_Tensor:$dy, Optional<BB_Tensor>:$skip, Optional<BB_Tensor>:$gate,
+      BB_Dim:$save);
+  let results = (outs BB_Tensor:$dx, BB_Tensor:$ddt, BB_Tensor:$da, BB_Tensor:$db, BB_Tensor:$dc,
+      Variadic<BB_Tensor>:$dskip_and_dgate);
+  let accessors = [{
+    /// Null where the scan has no such operand.
+    ::mlir::Value getDskip() {
+      return getSkip() ? getDskipAndDgate().front() : ::mlir::Value();
+    }
+    ::mlir::Value getDgate() {
+      return getGate() ? getDskipAndDgate().back() : ::mlir::Value();
+    }
+  }];
 }
 def BB_SsdOp : BB_GraphOp<"ssd", "x dt a b c | chunk:dim from:value save:flag", [BB_Decodes]> {
   let summary = "A scan whose decay is one number per head: matrix products over chunks";

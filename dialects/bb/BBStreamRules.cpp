@@ -169,13 +169,17 @@ LogicalResult SelectiveScanOp::decode(DecodeBuilder &d) {
   SmallVector<Value> now;
   if (failed(operandsNow(d, {getX(), getDt(), getA(), getB(), getC()}, now)))
     return failure();
+  Value skip, gate;
+  if ((getSkip() && !(skip = d.in(getSkip()))) ||
+      (getGate() && !(gate = d.in(getGate()))))
+    return failure();
   GraphTensorType a = type(now[2]); // [D, N]
   auto stored = GraphTensorType::get(getContext(),
                                      {type(now[0]).dim(0), a.dim(1), a.dim(0)},
                                      Float32Type::get(getContext()));
   return decodeScan(d, *this, stored, [&](Value from) {
     return SelectiveScanOp::create(d, getLoc(), now[0], now[1], now[2], now[3],
-                                   now[4], from, DimAttr());
+                                   now[4], skip, gate, from, DimAttr());
   });
 }
 LogicalResult SsdOp::decode(DecodeBuilder &d) {

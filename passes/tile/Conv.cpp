@@ -209,7 +209,8 @@ LogicalResult scheduleConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
             k.load(tiles.row, weights, {k.index(i), d}), sum);
       k.store(k.map({tiles.rowAt(dy, t, d, bounds), sum}, k.f32(),
                     [&](ScalarBuilder &s, ValueRange v) {
-                      return s.mul(v[0], siluSlope(s, v[1], k.target));
+                      return s.mul(v[0],
+                                   siluAndSlope(s, v[1], k.target).second);
                     }),
               sloped, {slot, d});
     });

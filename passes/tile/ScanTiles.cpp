@@ -234,6 +234,9 @@ Value exp2(ScalarBuilder &s, Value x, const KernelTarget &target) {
                                   s.add(bits, exponent));
 }
 
+//===-- What follows a convolution or a scan ------------------------------===//
+
+/// 1 / (1 + exp(-x)).
 static Value sigmoid(ScalarBuilder &s, Value x, const KernelTarget &target) {
   Value one = s.constant(1),
         power = exp2(s, s.mul(x, s.constant(-kLog2E)), target);
@@ -244,9 +247,33 @@ Value silu(ScalarBuilder &s, Value x, const KernelTarget &target) {
   return s.mul(x, sigmoid(s, x, target));
 }
 
-Value siluSlope(ScalarBuilder &s, Value x, const KernelTarget &target) {
-  Value one = s.constant(1), y = sigmoid(s, x, target);
-  return s.mul(y, s.add(one, s.mul(x, s.sub(one, y))));
+std::pair<Value, Value> siluAndSlope(ScalarBuilder &s, Value x,
+                                     const KernelTarget &target) {
+  Value part = sigmoid(s, x, target), silu = s.mul(x, part),
+        rest = s.sub(s.constant(1), part);
+  return {silu, s.add(s.mul(silu, rest), part)};
+}
+
+Value finishScan(KernelBuilder &k, Value sum, Value x, Value skip, Value gate) {
+  Values inputs{sum};
+  if (skip)
+    inputs.append({x, skip});
+  if (gate)
+    inputs.push_back(gate);
+  if (inputs.size() == 1)
+    return sum;
+  return k.map(inputs, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
+    Value y = skip ? s.add(s.mul(v[1], v[2]), v[0]) : v[0];
+    return gate ? s.mul(y, silu(s, v.back(), k.target)) : y;
+  });
+}
+
+Values openGate(KernelBuilder &k, Value dy, Value gate) {
+  return k.map({dy, gate}, {k.f32(), k.f32()},
+               [&](ScalarBuilder &s, ValueRange v) {
+                 auto [open, slope] = siluAndSlope(s, v[1], k.target);
+                 return Values{s.mul(v[0], open), s.mul(v[0], slope)};
+               });
 }
 
 //===-- Decays ------------------------------------------------------------===//

@@ -109,11 +109,42 @@ private:
 /// a CPU takes the shortest chain of instructions there is.
 mlir::Value exp2(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
 
-/// x / (1 + exp(-x)), and its slope: with the powers of decays, whose argument
-/// is rounded, so that where x is far below 0 they are good to |x| ulp.
+/// x / (1 + exp(-x)), and with its slope: with the powers of decays, whose
+/// argument is rounded, so that where x is far below 0 they are good to |x|
+/// ulp.
 mlir::Value silu(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
-mlir::Value siluSlope(ScalarBuilder &s, mlir::Value x,
-                      const KernelTarget &target);
+std::pair<mlir::Value, mlir::Value>
+siluAndSlope(ScalarBuilder &s, mlir::Value x, const KernelTarget &target);
+
+/// The numbers of the arguments of selective_scan_grad's kernel, whose first
+/// are the op's without skip and gate; 0: it has none such. From `first` on
+/// are its results: dx, ddt and the parts of dA, dB, dC and dskip, then dgate.
+struct ScanGradArguments {
+  unsigned skip = 0, gate = 0, behind = 0, first = 7, dskip = 0, dgate = 0;
+
+  /// `hasBehind`: the gradient of the state behind each part of time is one.
+  ScanGradArguments(bb::SelectiveScanGradOp op, bool hasBehind = false) {
+    if (op.getSkip())
+      skip = first++;
+    if (op.getGate())
+      gate = first++;
+    if (hasBehind)
+      behind = first++;
+    unsigned next = first + 5;
+    if (skip)
+      dskip = next++;
+    if (gate)
+      dgate = next;
+  }
+};
+
+/// What follows a selective scan's sum of states: (sum + skip x) silu(gate), of
+/// tiles of one type. `skip` and `gate` may be null.
+mlir::Value finishScan(KernelBuilder &k, mlir::Value sum, mlir::Value x,
+                       mlir::Value skip, mlir::Value gate);
+/// dy silu(gate), the gradient of what the gate multiplies, and dy silu'(gate),
+/// which times that is the gradient of the gate.
+Values openGate(KernelBuilder &k, mlir::Value dy, mlir::Value gate);
 
 /// Adds the parts of a [parts, ...] tensor in order, before `at`.
 mlir::Value sumParts(ScheduleContext &context, mlir::Operation *at,

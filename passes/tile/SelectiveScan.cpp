@@ -5,7 +5,7 @@
 // registers: a decay is used where it is made. If a block has all states, rows
 // are read and written as they lie; else the blocks walk the chunk in turn, and
 // sums over states collect in scratch. Nothing of [B, T, D, N] is stored
-// (Mamba, section 3.3).
+// (Mamba, section 3.3), nor the sum before skip and gate.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/ScanTiles.h"
@@ -31,9 +31,9 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
                           save ? save : kItems, wide ? 1 : 2, wide ? 16 : 4);
   int64_t perProgram = stripsPerProgram(s),
           groups = llvm::divideCeil(s.strips(), perProgram);
-  Values operands{op.getX(), op.getDt(), op.getA(), op.getB(), op.getC()};
-  if (op.getFrom())
-    operands.push_back(op.getFrom());
+  Values operands(op->getOperands());
+  unsigned skipAt = 5, gateAt = skipAt + bool(op.getSkip()),
+           fromAt = gateAt + bool(op.getGate());
   int64_t bytes = 0;
   SmallVector<BufType> in = denseBuffers(operands, bytes),
                        out = denseBuffers(op->getResults(), bytes);
@@ -74,7 +74,7 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
   eachStrip([&](Value d0, Value rates, Value h) {
     tiles.loadDecays(k.arg(2), d0, rates);
     if (op.getFrom())
-      tiles.copyIn(k.arg(5), {b, zero}, k.index(s.states), d0, h);
+      tiles.copyIn(k.arg(fromAt), {b, zero}, k.index(s.states), d0, h);
     else
       tiles.clear(h, padded);
   });
@@ -89,13 +89,32 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
       steps = tiles.copySteps(k.arg(1), k.arg(0), {b, t0}, count, d0, dt, dtx);
       tiles.clear(y, count);
     }
+    /// y of an item, from its sums over states, a column at a time.
+    auto finish = [&](Value item, function_ref<Value(Value)> sumOf) {
+      RegType column = k.row(s.lanes, k.f32());
+      tiles.eachColumn(d0, h, [&](Value d, Value, Values bounds) {
+        auto rowOf = [&](unsigned argument) {
+          return k.load(column, k.arg(argument), {b, item, d}, bounds);
+        };
+        Value x, skip, gate;
+        if (op.getSkip())
+          x = rowOf(0), skip = k.load(column, k.arg(skipAt), {d}, bounds);
+        if (op.getGate())
+          gate = rowOf(gateAt);
+        k.store(finishScan(k, sumOf(d), x, skip, gate), k.arg(in.size()),
+                {b, item, d}, bounds);
+      });
+    };
     auto walk = [&](Value n0, bool isCalm) {
       Value end = k.loop(
           zero, count, 1, {k.load(states, h, tiles.at(n0))},
           [&](Value t, ValueRange carried) {
             Value item = k.add(t0, t), step, input;
             if (once) {
-              for (unsigned i : {0u, 1u, unsigned(in.size())})
+              SmallVector<unsigned> rows{0, 1, unsigned(in.size())};
+              if (op.getGate())
+                rows.push_back(gateAt);
+              for (unsigned i : rows)
                 tiles.prefetch(k.arg(i), {b, k.add(item, s.chunk)}, d0);
               step = tiles.rowOf(k.arg(1), {b, item}, d0);
               input = tiles.product(step, tiles.rowOf(k.arg(0), {b, item}, d0));
@@ -120,7 +139,8 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
                       });
             Value sum = k.reduce(Combiner::Add, next[1], 0);
             if (once)
-              tiles.storeRow(sum, k.arg(in.size()), {b, item}, d0);
+              finish(item,
+                     [&](Value) { return k.reduce(Combiner::Add, sum, 0); });
             else
               k.store(tiles.sum(k.load(row, y, tiles.at(t)), sum), y,
                       tiles.at(t));
@@ -132,7 +152,12 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
       k.loop(0, s.states, s.block, [&](Value n0) { walk(n0, isCalm); });
     });
     if (!once)
-      tiles.copyOut(y, k.arg(in.size()), {b, t0}, count, d0);
+      k.loop(zero, count, 1, [&](Value t) {
+        finish(k.add(t0, t), [&](Value d) {
+          return k.load(k.row(s.lanes, k.f32()), y,
+                        {t, k.div(k.sub(d, d0), s.lanes), zero});
+        });
+      });
   };
   k.loop(0, s.length, s.chunk, [&](Value t0) {
     eachStrip(

@@ -26,8 +26,10 @@ static int64_t stripsPerGroup(const ScanSizes &s) {
 namespace {
 class GradientKernel {
 public:
-  GradientKernel(KernelBuilder &k, const ScanSizes &s, int64_t perGroup)
-      : k(k), s(s), perGroup(perGroup), tiles(k, s), row(tiles.row()),
+  GradientKernel(KernelBuilder &k, const ScanSizes &s, int64_t perGroup,
+                 ScanGradArguments args)
+      : k(k), s(s), perGroup(perGroup), args(args), tiles(k, s),
+        row(tiles.row()), column(k.row(s.lanes, k.f32())),
         states(tiles.stateRows()),
         blockSums(k.rows({s.block, s.lanes}, k.f32())), zero(k.index(0)) {
     int64_t padded = s.paddedStates();
@@ -43,6 +45,10 @@ public:
     factor = perItem(s.chunk), held = perItem(s.chunk);
     for (Value *v : {&dt, &dtx, &dy, &sumB, &sumRate})
       *v = tiles.alloc(s.chunk);
+    if (args.skip)
+      gradSkip = k.alloc({perGroup, 1, s.wide, s.lanes}, k.f32());
+    if (args.gate)
+      slope = tiles.alloc(s.chunk), ungated = tiles.alloc(s.chunk);
   }
 
   void run(int64_t groups) {
@@ -60,6 +66,8 @@ public:
       tiles.loadDecays(k.arg(2), d0, strip(rates, c));
       tiles.clear(strip(gradState, c), k.index(s.paddedStates()));
       tiles.clear(strip(gradRate, c), k.index(s.paddedStates()));
+      if (args.skip)
+        tiles.clear(strip(gradSkip, c), k.index(1));
     });
     k.loop(0, s.chunks(), 1, [&](Value done) {
       chunk = k.sub(k.index(s.chunks() - 1), done);
@@ -75,18 +83,24 @@ public:
       eachStrip([&](Value c) { walk(c); });
       k.loop(zero, count, 1, [&](Value t) {
         Values at{group, b, k.add(t0, t)};
-        tiles.sumLanes(plane(gradB, t), k.arg(10), at);
-        tiles.sumLanes(plane(gradC, t), k.arg(11), at);
+        tiles.sumLanes(plane(gradB, t), k.arg(args.first + 3), at);
+        tiles.sumLanes(plane(gradC, t), k.arg(args.first + 4), at);
       });
     });
-    eachStrip([&](Value c) { writeRates(strip(gradRate, c)); });
+    eachStrip([&](Value c) {
+      writeRates(strip(gradRate, c));
+      if (args.skip)
+        tiles.copyOut(strip(gradSkip, c), k.arg(args.dskip), {b}, k.index(1),
+                      d0);
+    });
   }
 
 private:
-  /// Scratch [states, wide, lanes] of strip `c`.
+  /// Scratch [rows, wide, lanes] of strip `c`.
   Value strip(Value scratch, Value c) {
     return k.view(scratch, {c, zero, zero, zero},
-                  {s.paddedStates(), s.wide, s.lanes}, ArrayRef<int64_t>{0});
+                  cast<BufType>(scratch.getType()).getShape().drop_front(),
+                  ArrayRef<int64_t>{0});
   }
   /// Scratch [states, lanes] of item `t`.
   Value plane(Value scratch, Value t) {
@@ -98,7 +112,7 @@ private:
   void walk(Value c) {
     Value steps =
         tiles.copySteps(k.arg(1), k.arg(0), {b, t0}, count, d0, dt, dtx);
-    tiles.copyIn(k.arg(6), {b, t0}, count, d0, dy);
+    copyDy(c);
     tiles.clear(sumB, count);
     tiles.clear(sumRate, count);
     Value mine = strip(rates, c);
@@ -109,22 +123,69 @@ private:
         back(mine, c, n0);
       });
     });
-    // dx = dt sum of gh B, and ddt the sum of gh (B x + A a h).
+    // dx = dt sum of gh B + skip dy, and ddt the sum of gh (B x + A a h).
     k.loop(zero, count, 1, [&](Value t) {
       tiles.eachColumn(d0, sumB, [&](Value d, Value, Values bounds) {
-        RegType column = k.row(s.lanes, k.f32());
-        Values at{b, k.add(t0, t), d},
-            mine{t, k.div(k.sub(d, d0), s.lanes), zero};
+        Values at{b, k.add(t0, t), d}, mine = placeOf(t, d);
+        Values inputs{
+            k.load(column, dt, mine), k.load(column, k.arg(0), at, bounds),
+            k.load(column, sumB, mine), k.load(column, sumRate, mine)};
+        if (args.skip)
+          inputs.append({k.load(column, k.arg(args.skip), {d}, bounds),
+                         k.load(column, dy, mine)});
         Values made = k.map(
-            {k.load(column, dt, mine), k.load(column, k.arg(0), at, bounds),
-             k.load(column, sumB, mine), k.load(column, sumRate, mine)},
-            {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
-              return Values{s.mul(v[0], v[2]),
-                            s.add(s.mul(v[1], v[2]),
-                                  s.mul(v[3], s.constant(1 / kLog2E)))};
+            inputs, {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
+              Value dx = s.mul(v[0], v[2]);
+              if (v.size() > 4)
+                dx = s.add(s.mul(v[4], v[5]), dx);
+              return Values{dx, s.add(s.mul(v[1], v[2]),
+                                      s.mul(v[3], s.constant(1 / kLog2E)))};
             });
-        k.store(made[0], k.arg(7), at, bounds);
-        k.store(made[1], k.arg(8), at, bounds);
+        k.store(made[0], k.arg(args.first), at, bounds);
+        k.store(made[1], k.arg(args.first + 1), at, bounds);
+        if (args.gate)
+          k.store(tiles.product(k.load(column, slope, mine),
+                                k.load(column, ungated, mine)),
+                  k.arg(args.dgate), at, bounds);
+      });
+    });
+  }
+
+  /// Column `d` of item `t` in scratch [items, wide, lanes].
+  Values placeOf(Value t, Value d) {
+    return {t, k.div(k.sub(d, d0), s.lanes), zero};
+  }
+
+  /// Rows of dy into scratch: the gradient of the sum of states, of which skip
+  /// takes its part here. Behind a gate also the slope of silu, times dy, and
+  /// what skip adds before the gate.
+  void copyDy(Value c) {
+    if (!args.skip && !args.gate)
+      return tiles.copyIn(k.arg(6), {b, t0}, count, d0, dy);
+    k.loop(zero, count, 1, [&](Value t) {
+      tiles.eachColumn(d0, dy, [&](Value d, Value, Values bounds) {
+        Values at{b, k.add(t0, t), d}, mine = placeOf(t, d);
+        auto rowOf = [&](unsigned argument) {
+          return k.load(column, k.arg(argument), at, bounds);
+        };
+        Value own = rowOf(6), skipped, x;
+        if (args.gate) {
+          Values made = openGate(k, own, rowOf(args.gate));
+          own = made[0];
+          k.store(made[1], slope, mine);
+        }
+        k.store(own, dy, mine);
+        if (args.skip) {
+          x = rowOf(0);
+          skipped =
+              tiles.product(x, k.load(column, k.arg(args.skip), {d}, bounds));
+          Value sum = strip(gradSkip, c);
+          Values of = placeOf(zero, d);
+          k.store(tiles.sum(k.load(column, sum, of), tiles.product(own, x)),
+                  sum, of);
+        }
+        if (args.gate)
+          k.store(skipped ? skipped : k.full(column, 0.0), ungated, mine);
       });
     });
   }
@@ -147,14 +208,23 @@ private:
           Values inputs{carried[0],   k.load(states, rates, tiles.at(n0)),
                         every(dt, t), every(dtx, t),
                         every(dy, t), number(3, t, n0)};
-          llvm::append_range(inputs, tiles.powersFor(states));
-          Values made = k.map(
-              inputs, {k.f32(), k.f32(), k.f32()},
-              [&](ScalarBuilder &s, ValueRange v) {
-                Value a = tiles.decay(s, v[1], v[2], v.drop_front(6), isCalm),
-                      h = s.add(s.mul(a, v[0]), s.mul(v[3], v[5]));
-                return Values{a, h, s.mul(v[4], h)};
-              });
+          Values powers = tiles.powersFor(states);
+          llvm::append_range(inputs, powers);
+          if (args.gate)
+            inputs.push_back(number(4, t, n0));
+          Values made =
+              k.map(inputs, SmallVector<Type>(args.gate ? 4 : 3, k.f32()),
+                    [&](ScalarBuilder &s, ValueRange v) {
+                      Value a = tiles.decay(s, v[1], v[2],
+                                            v.slice(6, powers.size()), isCalm),
+                            h = s.add(s.mul(a, v[0]), s.mul(v[3], v[5]));
+                      Values results{a, h, s.mul(v[4], h)};
+                      if (args.gate)
+                        results.push_back(s.mul(v.back(), h));
+                      return results;
+                    });
+          if (args.gate)
+            add(ungated, row, tiles.at(t), k.reduce(Combiner::Add, made[3], 0));
           k.store(made[0], factor, {t, zero, zero, zero});
           add(plane(gradC, t), blockSums, {n0, zero},
               k.reduce(Combiner::Add, made[2], 1));
@@ -165,7 +235,10 @@ private:
   /// Asks for row `t` of the chunk that comes next.
   void prefetch(Value t) {
     Value next = k.max(k.add(k.sub(t0, s.chunk), t), zero);
-    for (unsigned i : {0, 1, 6, 7, 8})
+    SmallVector<unsigned> rows{0, 1, 6, args.first, args.first + 1};
+    if (args.gate)
+      rows.append({args.gate, args.dgate});
+    for (unsigned i : rows)
       tiles.prefetch(k.arg(i), {b, next}, d0);
   }
 
@@ -206,8 +279,8 @@ private:
   /// Scratch [padded N, wide, lanes] to rows d0.. of dA [B, D, N].
   void writeRates(Value from) {
     RegType square = k.rows({s.lanes, s.lanes}, k.f32());
-    Value to = k.view(k.arg(9), {b, zero, zero}, {s.channels, s.states},
-                      ArrayRef<int64_t>{0});
+    Value to = k.view(k.arg(args.first + 2), {b, zero, zero},
+                      {s.channels, s.states}, ArrayRef<int64_t>{0});
     tiles.eachColumn(d0, from, [&](Value d, Value part, Values) {
       k.loop(0, s.paddedStates(), s.lanes, [&](Value n) {
         Values bounds;
@@ -229,14 +302,17 @@ private:
   KernelBuilder &k;
   const ScanSizes &s;
   int64_t perGroup;
+  ScanGradArguments args;
   ScanTiles tiles;
-  RegType row, states, blockSums;
+  RegType row, column, states, blockSums;
   Value zero;
   Value b, group, d0, chunk, t0, count; // where we are
   Value rates, gradState, gradRate;     // [strips, N, wide, lanes]
   Value gradB, gradC;                   // [items, N, lanes]
   Value factor, held;                   // [items, block, wide, lanes]
   Value dt, dtx, dy, sumB, sumRate;     // [items, wide, lanes]
+  Value slope, ungated; // the same: of the gate times dy, and before the gate
+  Value gradSkip;       // [strips, 1, wide, lanes]
 };
 } // namespace
 
@@ -258,6 +334,11 @@ LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
   auto rowParts = temporary(ctx, {groups, s.batch, s.length, s.states});
   SmallVector<Type> results{type(op.getDx()), type(op.getDdt()), decayParts,
                             rowParts, rowParts};
+  ScanGradArguments args(op);
+  if (args.skip)
+    results.push_back(temporary(ctx, {s.batch, s.channels}));
+  if (args.gate)
+    results.push_back(type(op.getDgate()));
   int64_t bytes = 0;
   SmallVector<BufType> in = denseBuffers(operands, bytes), out;
   for (Type t : results) {
@@ -268,7 +349,7 @@ LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
   auto made = context.kernel(op.getLoc(), "selective_scan_grad", in, out,
                              s.batch * groups);
   made->setCost(23 * s.batch * s.length * s.channels * s.states, bytes);
-  GradientKernel(*made, s, perGroup).run(groups);
+  GradientKernel(*made, s, perGroup, args).run(groups);
   Values parts = context.dispatch(op, *made, operands, results);
   op.getDx().replaceAllUsesWith(parts[0]);
   op.getDdt().replaceAllUsesWith(parts[1]);
@@ -278,6 +359,12 @@ LogicalResult scheduleSelectiveScanGrad(ScheduleContext &context,
       sumParts(context, op, parts[3], groups, type(op.getDb())));
   op.getDc().replaceAllUsesWith(
       sumParts(context, op, parts[4], groups, type(op.getDc())));
+  if (args.skip)
+    op.getDskip().replaceAllUsesWith(sumParts(context, op,
+                                              parts[args.dskip - args.first],
+                                              s.batch, type(op.getDskip())));
+  if (args.gate)
+    op.getDgate().replaceAllUsesWith(parts[args.dgate - args.first]);
   op->erase();
   return success();
 }

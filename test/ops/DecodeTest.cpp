@@ -65,6 +65,12 @@ const DecodeCase decodeCases[] = {
                       "%b = slice %e axis 2 from 0 size 4\n"
                       "%c = slice %e axis 2 from 4 size 4\n"
                       "%y = selective_scan %e, %s, %a, %b, %c"},
+    {"GatedScan", "%s = softplus %e\n"
+                  "%a0 = param \"a\" f32[d, 4] init ones\n%a1 = exp %a0\n"
+                  "%a = neg %a1\n%D = param \"D\" f32[d] init ones\n"
+                  "%b = slice %e axis 2 from 0 size 4\n"
+                  "%c = slice %e axis 2 from 4 size 4\n%z = neg %e\n"
+                  "%y = selective_scan %e, %s, %a, %b, %c skip %D gate %z"},
     {"Ssd", "%x = reshape %e to [B, T, 2, d/2]\n"
             "%t = slice %e axis 2 from 2 size 2\n%s = softplus %t\n"
             "%a0 = param \"a\" f32[2] init ones\n%a1 = exp %a0\n"

@@ -1,7 +1,8 @@
 //===- ScanCases.cpp - Rows of convolution and scans ----------------------===//
 //
 // A scan's formula is the sum that its recurrence stands for: what item j left
-// of itself by item t. Gradients are differences of these formulas.
+// of itself by item t. Gradients are differences of these formulas, or are
+// collected item by item where there are many.
 //
 //===----------------------------------------------------------------------===//
 
@@ -45,6 +46,15 @@ double scanState(const Inputs &in, int64_t n, int64_t t, int64_t s, int64_t d) {
   }
   return sum + (in.has("from") ? decay * in["from"].at(n, s, d) : 0);
 }
+/// y of the states' sum.
+double behindScan(const Inputs &in, const Index &at, double sum) {
+  if (in.has("skip"))
+    sum += in["skip"].at(at[2]) * in["x"].at(at[0], at[1], at[2]);
+  if (!in.has("gate"))
+    return sum;
+  double z = in["gate"].at(at[0], at[1], at[2]);
+  return sum * z / (1 + std::exp(-z));
+}
 double selectiveScan(const Inputs &in, const Index &at, unsigned result) {
   if (result == 1 && in.has("from")) // the state at the end
     return scanState(in, at[0], in["x"].dim(1), at[1], at[2]);
@@ -54,7 +64,74 @@ double selectiveScan(const Inputs &in, const Index &at, unsigned result) {
   for (int64_t s = 0; s < in["a"].dim(1); ++s)
     y +=
         in["c"].at(at[0], at[1], s) * scanState(in, at[0], at[1] + 1, s, at[2]);
-  return y;
+  return behindScan(in, at, y);
+}
+/// selective_scan_grad where items are too many for differences: item by item,
+/// from the first and from the last.
+double scanGradient(const Inputs &in, const Index &at, unsigned result) {
+  const Array &x = in["x"], &dt = in["dt"], &a = in["a"], &b = in["b"],
+              &c = in["c"], &dy = in["dy"];
+  const Array *gate = in.has("gate") ? &in["gate"] : nullptr;
+  int64_t length = x.dim(1), states = a.dim(1);
+  // The gradient of the sum of states.
+  auto open = [&](int64_t n, int64_t t, int64_t d) {
+    double z = gate ? gate->at(n, t, d) : 0;
+    return dy.at(n, t, d) * (gate ? z / (1 + std::exp(-z)) : 1);
+  };
+  // What a state of channel d of sequence n gives to the element of `item`, or
+  // of all items.
+  auto ofState = [&](int64_t n, int64_t d, int64_t item, int64_t s) {
+    std::vector<double> h(length + 1), decay(length);
+    for (int64_t t = 0; t < length; ++t) {
+      decay[t] = std::exp(dt.at(n, t, d) * a.at(d, s));
+      h[t + 1] =
+          decay[t] * h[t] + dt.at(n, t, d) * b.at(n, t, s) * x.at(n, t, d);
+    }
+    if (result == 4)
+      return open(n, item, d) * h[item + 1];
+    double gh = 0, ofRate = 0;
+    for (int64_t t = length; t-- > 0; gh *= decay[t]) {
+      gh += open(n, t, d) * c.at(n, t, s);
+      double moved = gh * decay[t] * h[t];
+      ofRate += moved * dt.at(n, t, d);
+      if (t == item && result == 0)
+        return gh * dt.at(n, t, d) * b.at(n, t, s);
+      if (t == item && result == 1)
+        return moved * a.at(d, s) + gh * b.at(n, t, s) * x.at(n, t, d);
+      if (t == item && result == 3)
+        return gh * dt.at(n, t, d) * x.at(n, t, d);
+    }
+    return ofRate;
+  };
+  double sum = 0;
+  if (result < 2) { // dx, ddt
+    for (int64_t s = 0; s < states; ++s)
+      sum += ofState(at[0], at[2], at[1], s);
+    bool isSkipped = result == 0 && in.has("skip");
+    return sum +
+           (isSkipped ? in["skip"].at(at[2]) * open(at[0], at[1], at[2]) : 0);
+  }
+  if (result == 2) { // da
+    for (int64_t n = 0; n < x.dim(0); ++n)
+      sum += ofState(n, at[0], -1, at[1]);
+    return sum;
+  }
+  if (result < 5) { // db, dc
+    for (int64_t d = 0; d < x.dim(2); ++d)
+      sum += ofState(at[0], d, at[1], at[2]);
+    return sum;
+  }
+  if (result == 5 && in.has("skip")) {
+    for (int64_t n = 0; n < x.dim(0); ++n)
+      for (int64_t t = 0; t < length; ++t)
+        sum += open(n, t, at[0]) * x.at(n, t, at[0]);
+    return sum;
+  }
+  Inputs ungated = in; // dgate
+  ungated.arrays.erase("gate");
+  double z = gate->at(at[0], at[1], at[2]), part = 1 / (1 + std::exp(-z));
+  return dy.at(at[0], at[1], at[2]) * part * (1 + z * (1 - part)) *
+         selectiveScan(ungated, at, 0);
 }
 
 /// The state h[s, p] of a head before item `t`.
@@ -217,21 +294,75 @@ std::vector<OpCase> scanCases() {
                    .element = selectiveScan,
                    .bf16 = true,
                    .noGradient = kept});
-  const std::string ofScan[] = {"x", "dt", "a", "b", "c"};
-  cases.push_back(
-      {.op = "selective_scan_grad",
-       .signature = scan + ", %dy: real[B, T, D] -> real[B, T, D], real[B, T, "
-                           "D], f32[D, N], f32[B, T, N], f32[B, T, N]",
-       .body = "%y, %h = selective_scan %x, %dt, %a, %b, %c save S\n"
-               "%dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, "
-               "%b, %c, %h, %dy save S\nreturn %dx, %ddt, %da, %db, %dc",
-       .sizes = {"B=1 T=1 D=1 N=1 S=4", "B=2 T=6 D=3 N=2 S=4",
-                 "B=1 T=1 D=290 N=1 S=1", "B=1 T=5 D=2 N=3 S=1"},
-       .element =
-           slopeOf(selectiveScan, {std::begin(ofScan), std::end(ofScan)}),
-       .bf16 = true,
-       .noGradient = once,
-       .formula = 1e-8});
+  const std::vector<std::string> ofScan{"x", "dt", "a", "b", "c"};
+  for (bool skip : {false, true})
+    for (bool gate : {false, true}) {
+      std::string more, clauses, gradients = "%dx, %ddt, %da, %db, %dc",
+                                 types = "real[B, T, D], real[B, T, D], f32[D, "
+                                         "N], f32[B, T, N], f32[B, T, N]";
+      std::vector<std::string> wanted = ofScan;
+      if (skip) {
+        more += ", %skip: f32[D]", clauses += " skip %skip";
+        gradients += ", %dskip", types += ", f32[D]";
+        wanted.push_back("skip");
+      }
+      if (gate) {
+        more += ", %gate: real[B, T, D] in -4..4", clauses += " gate %gate";
+        gradients += ", %dgate", types += ", real[B, T, D]";
+        wanted.push_back("gate");
+      }
+      if (skip || gate) {
+        cases.push_back({.op = "selective_scan",
+                         .signature = scan + more + " -> real[B, T, D]",
+                         .body = "selective_scan %x, %dt, %a, %b, %c" + clauses,
+                         .sizes = {"B=1 T=1 D=1 N=1", "B=2 T=5 D=3 N=4",
+                                   "B=1 T=9 D=64 N=16", "B=1 T=9 D=18 N=24",
+                                   "B=2 T=37 D=21 N=16"},
+                         .element = selectiveScan,
+                         .bf16 = true});
+        cases.push_back({.op = "selective_scan",
+                         .signature = scan + more +
+                                      ", %from: f32[B, N, D] -> "
+                                      "real[B, T, D], f32[B, N, D]",
+                         .body = "%y, %h = selective_scan %x, %dt, %a, %b, %c" +
+                                 clauses + " from %from\nreturn %y, %h",
+                         .sizes = {"B=1 T=1 D=37 N=16", "B=2 T=7 D=5 N=3"},
+                         .element = selectiveScan,
+                         .bf16 = true,
+                         .noGradient = decoding});
+      }
+      OpCase gradient{
+          .op = "selective_scan_grad",
+          .signature = scan + more + ", %dy: real[B, T, D] -> " + types,
+          .body = "%y, %h = selective_scan %x, %dt, %a, %b, %c" + clauses +
+                  " save S\n" + gradients +
+                  " = selective_scan_grad %x, %dt, %a, %b, %c, %h, %dy" +
+                  clauses + " save S\nreturn " + gradients,
+          .sizes = {"B=1 T=1 D=1 N=1 S=4", "B=2 T=6 D=3 N=2 S=4",
+                    "B=1 T=1 D=290 N=1 S=1", "B=1 T=5 D=2 N=3 S=1"},
+          .element = slopeOf(selectiveScan, wanted),
+          .bf16 = true,
+          .noGradient = once,
+          .formula = 1e-8};
+      cases.push_back(gradient);
+      // So few channels that a GPU cuts time into parts: eight chunks or more.
+      gradient.sizes = {"B=1 T=258 D=5 N=3 S=32", "B=1 T=270 D=3 N=16 S=32"};
+      gradient.element = scanGradient;
+      gradient.formula = 1e-12;
+      if (skip == gate)
+        cases.push_back(gradient);
+    }
+  for (bool both : {false, true})
+    cases.push_back({.op = "selective_scan",
+                     .signature = scan +
+                                  (both ? ", %skip: f32[D], %gate: real[B, T, "
+                                          "D] in -4..4"
+                                        : "") +
+                                  " -> real[B, T, D]",
+                     .body = "selective_scan %x, %dt, %a, %b, %c" +
+                             std::string(both ? " skip %skip gate %gate" : ""),
+                     .sizes = {"B=1 T=258 D=5 N=3", "B=1 T=270 D=3 N=16"},
+                     .element = selectiveScan});
 
   const std::string ssdOf =
       "%x: real[B, T, H, P], %dt: real[B, T, H] in 0.01..0.5, %a: f32[H] in "
@@ -272,7 +403,7 @@ std::vector<OpCase> scanCases() {
                "%dx, %ddt, %da, %db, %dc = ssd_grad %x, %dt, %a, %b, %c, %h, "
                "%dy chunk Q\nreturn %dx, %ddt, %da, %db, %dc",
        .sizes = {"B=1 T=1 H=1 P=1 G=1 N=1 Q=4", "B=1 T=6 H=2 P=3 G=1 N=2 Q=4"},
-       .element = slopeOf(ssd, {std::begin(ofScan), std::end(ofScan)}),
+       .element = slopeOf(ssd, ofScan),
        .bf16 = true,
        .noGradient = once,
        .formula = 1e-8,

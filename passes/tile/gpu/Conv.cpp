@@ -232,7 +232,7 @@ LogicalResult scheduleGpuConvGrad(ScheduleContext &context, bb::ConvGradOp op) {
     for (auto [row, weight] : llvm::zip_equal(rows, weights))
       sum = tiles.multiplyAdd(row, weight, sum);
     return k.map({dy, sum}, k.f32(), [&](ScalarBuilder &s, ValueRange v) {
-      return s.mul(v[0], siluSlope(s, v[1], k.target));
+      return s.mul(v[0], siluAndSlope(s, v[1], k.target).second);
     });
   };
   Values rows; // of x, with silu: those before `stop`, then those behind it

@@ -129,6 +129,12 @@ Values GpuScanTiles::tileBounds() {
           k.index(s.wide)};
 }
 
+Values GpuScanTiles::channelBounds() {
+  if (s.whole)
+    return {};
+  return {k.index(s.warps), lanesLeft(*this), k.index(s.wide)};
+}
+
 Values GpuScanTiles::rowBounds(Value t) {
   if (s.whole && !s.ragged())
     return {};

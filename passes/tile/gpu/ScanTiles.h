@@ -61,6 +61,8 @@ public:
   Values place(mlir::ValueRange at, bool isTile = false);
   /// What of a tile exists; nothing: all.
   Values tileBounds();
+  /// What of a row exists; nothing: all.
+  Values channelBounds();
   /// What of the row of item `t` exists: nothing behind the last item.
   Values rowBounds(mlir::Value t);
 
@@ -74,6 +76,14 @@ public:
   mlir::Value loadRow(mlir::Value buffer, mlir::Value t);
   void storeRow(mlir::Value value, mlir::Value buffer, mlir::Value t) {
     k.store(value, buffer, place({b, t}), rowBounds(t));
+  }
+
+  /// The row at `at`, which exists, of a tensor [.., D].
+  mlir::Value loadRowAt(mlir::Value buffer, mlir::ValueRange at) {
+    return k.load(row, buffer, place(at), channelBounds());
+  }
+  void storeRowAt(mlir::Value value, mlir::Value buffer, mlir::ValueRange at) {
+    k.store(value, buffer, place(at), channelBounds());
   }
 
   //===-- B and C, a chunk ahead in shared memory

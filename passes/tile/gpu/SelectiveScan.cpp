@@ -66,17 +66,21 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
   BufType states = GpuScanTiles::split(s, stateType),
           sums = GpuScanTiles::split(s, sumType);
   BufType a = GpuScanTiles::turned(s, tensorOf(operands[2]));
-  // What a part adds: forward dt x B, backwards dy C.
+  // What a part adds: forward dt x B, backwards dy C, or dy silu(gate) C.
   SmallVector<BufType> in{GpuScanTiles::split(s, operands[0]),
                           GpuScanTiles::split(s, operands[1]), a,
                           denseBuffer(tensorOf(operands[3]))};
+  bool isGated = operands.size() > 4;
+  if (isGated)
+    in.push_back(GpuScanTiles::split(s, operands[4]));
   auto made = context.kernel(op->getLoc(), "selective_scan_parts", in,
                              {states, sums}, s.programs(), s.warps);
   {
     KernelBuilder &k = *made;
-    k.setCost(5 * s.batch * s.length * s.channels * s.states,
-              byteCount(tensorOf(operands[0])) +
-                  byteCount(tensorOf(operands[1])) + byteCount(stateType));
+    int64_t bytes = byteCount(stateType);
+    for (Value v : operands)
+      bytes += byteCount(tensorOf(v));
+    k.setCost(5 * s.batch * s.length * s.channels * s.states, bytes);
     GpuScanTiles tiles(k, s);
     GpuScanRing ring = tiles.ring(k.arg(3));
     Value rate = tiles.rates(k.arg(2));
@@ -103,10 +107,15 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
                     backwards ? k.sub(k.index(s.chunk - s.step), past) : past;
                 Value t0 = k.add(k.mul(chunk, s.chunk), i0);
                 Values carried(before), rows;
-                for (int64_t i = 0; i < s.step; ++i)
-                  for (unsigned argument : {0, 1})
-                    rows.push_back(
-                        tiles.loadRow(k.arg(argument), k.add(t0, i)));
+                for (int64_t i = 0; i < s.step; ++i) {
+                  auto rowOf = [&](unsigned argument) {
+                    return tiles.loadRow(k.arg(argument), k.add(t0, i));
+                  };
+                  rows.push_back(rowOf(0));
+                  if (isGated)
+                    rows.back() = openGate(k, rows.back(), rowOf(4))[0];
+                  rows.push_back(rowOf(1));
+                }
                 for (int64_t n = 0; n < s.step; ++n) {
                   int64_t i = backwards ? s.step - 1 - n : n;
                   Value dt = rows[2 * i + 1];
@@ -128,11 +137,8 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
         });
     k.wait(0);
     Values at{tiles.b, tiles.part};
-    tiles.storeTile(totals[0], k.arg(4), at);
-    k.store(totals[1], k.arg(5), tiles.place(at),
-            tiles.tileBounds().empty()
-                ? Values{}
-                : Values(ArrayRef(tiles.tileBounds()).drop_front()));
+    tiles.storeTile(totals[0], k.arg(in.size()), at);
+    tiles.storeRowAt(totals[1], k.arg(in.size() + 1), at);
   }
   Values parts = context.dispatch(op, *made, operands, {stateType, sumType});
 
@@ -150,11 +156,9 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
       k.index(0), k.index(s.parts), 1, {k.full(tiles.tile, 0.0)},
       [&](Value done, ValueRange carried) {
         Value part = backwards ? k.sub(k.index(s.parts - 1), done) : done;
-        Values at{tiles.b, part}, bounds = tiles.tileBounds();
+        Values at{tiles.b, part};
         tiles.storeTile(carried[0], k.arg(3), at);
-        Value dt = k.load(
-            tiles.row, k.arg(2), tiles.place(at),
-            bounds.empty() ? bounds : Values(ArrayRef(bounds).drop_front()));
+        Value dt = tiles.loadRowAt(k.arg(2), at);
         return Values{k.map(
             {carried[0], rate, tiles.every(dt), tiles.loadTile(k.arg(1), at)},
             k.f32(), [&](ScalarBuilder &s, ValueRange v) {
@@ -183,27 +187,30 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
   shareOut(s, /*mayCutTime=*/!op.getFrom());
 
   Values operands{op.getX(), op.getDt(), op.getA(), op.getB(), op.getC()};
-  int64_t bytes = 0;
-  for (Value v : operands)
-    bytes += byteCount(tensorOf(v));
   SmallVector<BufType> in{
       GpuScanTiles::split(s, op.getX()), GpuScanTiles::split(s, op.getDt()),
       GpuScanTiles::turned(s, tensorOf(op.getA())),
       denseBuffer(tensorOf(op.getB())), denseBuffer(tensorOf(op.getC()))},
       out;
-  for (Value v : op->getResults()) {
+  /// The number of an argument [.., D]; 0: there is none.
+  auto argument = [&](Value v) -> unsigned {
+    if (!v)
+      return 0;
+    operands.push_back(v);
+    in.push_back(GpuScanTiles::split(s, v));
+    return in.size() - 1;
+  };
+  unsigned skipAt = argument(op.getSkip()), gateAt = argument(op.getGate()),
+           startAt = argument(
+               s.parts > 1 ? partStarts(context, op, s, /*backwards=*/false,
+                                        ArrayRef(operands).take_front(4))
+                           : op.getFrom());
+  for (Value v : op->getResults())
     out.push_back(GpuScanTiles::split(s, v));
-    bytes += byteCount(tensorOf(v));
-  }
-  if (s.parts > 1)
-    operands.push_back(partStarts(context, op, s, /*backwards=*/false,
-                                  ArrayRef(operands).take_front(4)));
-  else if (op.getFrom())
-    operands.push_back(op.getFrom());
-  if (operands.size() > in.size()) {
-    in.push_back(GpuScanTiles::split(s, operands.back()));
-    bytes += byteCount(tensorOf(operands.back()));
-  }
+  int64_t bytes = 0;
+  for (ValueRange values : {ValueRange(operands), ValueRange(op->getResults())})
+    for (Value v : values)
+      bytes += byteCount(tensorOf(v));
   auto made = context.kernel(op.getLoc(), "selective_scan", in, out,
                              s.programs(), s.warps);
   KernelBuilder &k = *made;
@@ -225,13 +232,17 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
   Values start{tiles.b};
   if (s.parts > 1)
     start.push_back(tiles.part);
-  Value h = operands.size() > 5 ? tiles.loadTile(k.arg(5), start)
-                                : k.full(tiles.tile, 0.0);
-  // Rows of x and dt are read a step ahead. What lies behind the last item is
-  // read as 0, or, where there is no such row in any chunk, not used.
+  Value h =
+      startAt ? tiles.loadTile(k.arg(startAt), start) : k.full(tiles.tile, 0.0);
+  Value skip = skipAt ? tiles.loadRowAt(k.arg(skipAt), {}) : Value();
+  // Rows of x, dt and gate are read a step ahead. What lies behind the last
+  // item is read as 0, or, where there is no such row in any chunk, not used.
   auto rowsAt = [&](Value t0) {
     Values rows;
-    for (unsigned argument : {0, 1})
+    SmallVector<unsigned> arguments{0, 1};
+    if (gateAt)
+      arguments.push_back(gateAt);
+    for (unsigned argument : arguments)
       for (int64_t i = 0; i < s.step; ++i) {
         Value t = k.add(t0, i);
         if (!s.ragged())
@@ -269,7 +280,9 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
               return Values{h, s.mul(v[5], h)};
             });
         next[0] = made[0];
-        tiles.storeRow(tiles.sumStates(made[1]), k.arg(in.size()), k.add(t, i));
+        Value y = finishScan(k, tiles.sumStates(made[1]), x, skip,
+                             gateAt ? now[2 * s.step + i] : Value());
+        tiles.storeRow(y, k.arg(in.size()), k.add(t, i));
       }
       return next;
     });

@@ -17,7 +17,7 @@ mlir::Value sum(KernelBuilder &k, mlir::Value a, mlir::Value b);
 
 /// What each part of time starts from, f32 [B, parts, N, D]: the state, from x,
 /// dt, a and B; backwards the gradient of the state behind its last item, from
-/// dy, dt, a and C.
+/// dy, dt, a, C and, where there is one, the gate.
 mlir::Value partStarts(ScheduleContext &context, mlir::Operation *op,
                        GpuScanSizes sizes, bool backwards,
                        mlir::ValueRange operands);

@@ -23,8 +23,9 @@ static bb::GraphTensorType tensorOf(Value v) {
 namespace {
 class GradientKernel {
 public:
-  GradientKernel(KernelBuilder &k, const GpuScanSizes &s)
-      : k(k), s(s), tiles(k, s), ringB(tiles.ring(k.arg(3))),
+  GradientKernel(KernelBuilder &k, const GpuScanSizes &s,
+                 ScanGradArguments args)
+      : k(k), s(s), args(args), tiles(k, s), ringB(tiles.ring(k.arg(3))),
         ringC(tiles.ring(k.arg(4))) {
     starts =
         k.alloc({s.chunk / s.step, s.padded, s.warps, s.channelLanes(), s.wide},
@@ -39,10 +40,7 @@ public:
                    layout);
   }
 
-  /// `resultAt`: the first result's number; an argument before it: what the
-  /// gradient of the state is behind each part.
-  void run(unsigned resultAt) {
-    firstResult = resultAt;
+  void run() {
     auto [first, end] = partChunks(tiles);
     Value count = k.sub(end, first), last = k.sub(end, 1);
     copy(last);
@@ -50,20 +48,27 @@ public:
     rate = tiles.rates(k.arg(2));
     Value zeros = k.full(tiles.tile, 0.0);
     Value behind =
-        resultAt > 7 ? tiles.loadTile(k.arg(7), {tiles.b, tiles.part}) : zeros;
-    Values sums = k.loop(k.index(0), count, 1, {behind, zeros},
-                         [&](Value done, ValueRange carried) {
-                           k.wait(0);
-                           chunk = k.sub(last, done);
-                           k.when(k.less(k.add(done, 1), count),
-                                  [&] { copy(k.sub(chunk, 1)); });
-                           k.commit();
-                           tiles.widen({ringB, ringC}, chunk);
-                           return oneChunk(carried);
-                         });
+        args.behind ? tiles.loadTile(k.arg(args.behind), {tiles.b, tiles.part})
+                    : zeros;
+    Values start{behind, zeros};
+    if (args.skip) {
+      skip = tiles.loadRowAt(k.arg(args.skip), {});
+      start.push_back(k.full(tiles.row, 0.0));
+    }
+    Values sums = k.loop(
+        k.index(0), count, 1, start, [&](Value done, ValueRange carried) {
+          k.wait(0);
+          chunk = k.sub(last, done);
+          k.when(k.less(k.add(done, 1), count), [&] { copy(k.sub(chunk, 1)); });
+          k.commit();
+          tiles.widen({ringB, ringC}, chunk);
+          return oneChunk(carried);
+        });
     k.wait(0);
     Value slot = k.add(k.mul(tiles.b, s.parts), tiles.part);
-    tiles.storeTile(sums[1], k.arg(resultAt + 2), {slot});
+    tiles.storeTile(sums[1], k.arg(args.first + 2), {slot});
+    if (args.skip)
+      tiles.storeRowAt(sums[2], k.arg(args.dskip), {slot});
   }
 
 private:
@@ -115,17 +120,24 @@ private:
           Values next =
               fewItems(k.load(tiles.tile, starts, startOf(i0)), t0, i0, before);
           k.barrier();
-          addLanes(partsB, firstResult + 3, k.add(t0, i0));
-          addLanes(partsC, firstResult + 4, k.add(t0, i0));
+          addLanes(partsB, args.first + 3, k.add(t0, i0));
+          addLanes(partsC, args.first + 4, k.add(t0, i0));
           k.barrier(); // the next items' sums take the place of these
           return next;
         });
   }
 
-  /// The gradient of the state and the sum of dA, before items t0 + i0...
+  /// The gradient of the state and the sums of dA and dskip, before items t0 +
+  /// i0...
   Values fewItems(Value h, Value t0, Value i0, ValueRange carried) {
     Value first = k.add(t0, i0);
-    Values x = rows(0, first), dt = rows(1, first), dy = rows(6, first);
+    Values x = rows(0, first), dt = rows(1, first), dy = rows(6, first), slopes;
+    if (args.gate)
+      for (auto [own, gate] : llvm::zip(dy, rows(args.gate, first))) {
+        Values made = openGate(k, own, gate);
+        own = made[0];
+        slopes.push_back(made[1]);
+      }
     SmallVector<Values> forward;
     for (int64_t i = 0; i < s.step; ++i) {
       forward.push_back(advance(h, dt[i], x[i], k.add(i0, i)));
@@ -139,26 +151,46 @@ private:
            tiles.every(dt[i]), tiles.every(product(k, dt[i], x[i])),
            tiles.every(dy[i]), tiles.numbers(ringB, chunk, at),
            tiles.numbers(ringC, chunk, at)},
-          SmallVector<Type>(6, k.f32()), [](ScalarBuilder &s, ValueRange v) {
+          SmallVector<Type>(args.gate ? 7 : 6, k.f32()),
+          [&](ScalarBuilder &s, ValueRange v) {
             Value a = v[3], ah = v[4], dt = v[5], dtx = v[6], dy = v[7],
                   b = v[8], c = v[9];
             Value gh = s.add(s.mul(dy, c), v[0]), moved = s.mul(gh, ah);
             Value h = s.add(s.mul(dtx, b), ah);
-            return Values{s.mul(gh, a),       s.add(s.mul(moved, dt), v[1]),
-                          s.mul(moved, v[2]), s.mul(gh, b),
-                          s.mul(gh, dtx),     s.mul(dy, h)};
+            Values results{s.mul(gh, a),       s.add(s.mul(moved, dt), v[1]),
+                           s.mul(moved, v[2]), s.mul(gh, b),
+                           s.mul(gh, dtx),     s.mul(dy, h)};
+            if (args.gate)
+              results.push_back(s.mul(c, h));
+            return results;
           });
-      next = {made[0], made[1]};
+      next[0] = made[0], next[1] = made[1];
       // Rates are A log2(e).
-      Values rows = k.map(
-          {tiles.sumStates(made[2]), tiles.sumStates(made[3]), dt[i], x[i]},
-          {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
-            return Values{
-                s.mul(v[2], v[1]),
-                s.add(s.mul(v[3], v[1]), s.mul(v[0], s.constant(1 / kLog2E)))};
-          });
-      tiles.storeRow(rows[0], k.arg(firstResult), t);
-      tiles.storeRow(rows[1], k.arg(firstResult + 1), t);
+      Values inputs{tiles.sumStates(made[2]), tiles.sumStates(made[3]), dt[i],
+                    x[i]};
+      if (skip)
+        inputs.append({skip, dy[i], next[2]});
+      Values rows =
+          k.map(inputs, SmallVector<Type>(skip ? 3 : 2, k.f32()),
+                [](ScalarBuilder &s, ValueRange v) {
+                  Values results{s.mul(v[2], v[1]),
+                                 s.add(s.mul(v[3], v[1]),
+                                       s.mul(v[0], s.constant(1 / kLog2E)))};
+                  if (v.size() > 4) {
+                    results[0] = s.add(s.mul(v[4], v[5]), results[0]);
+                    results.push_back(s.add(s.mul(v[5], v[3]), v[6]));
+                  }
+                  return results;
+                });
+      tiles.storeRow(rows[0], k.arg(args.first), t);
+      tiles.storeRow(rows[1], k.arg(args.first + 1), t);
+      if (skip)
+        next[2] = rows[2];
+      if (args.gate) {
+        Value ungated =
+            finishScan(k, tiles.sumStates(made[6]), x[i], skip, Value());
+        tiles.storeRow(product(k, slopes[i], ungated), k.arg(args.dgate), t);
+      }
       Values where(4, tiles.zero);
       where[0] = k.index(i);
       k.store(k.reduce(Combiner::Add, made[4], 3), partsB, where);
@@ -199,10 +231,10 @@ private:
 
   KernelBuilder &k;
   const GpuScanSizes &s;
+  ScanGradArguments args;
   GpuScanTiles tiles;
-  unsigned firstResult = 0;
   GpuScanRing ringB, ringC;
-  Value starts, partsB, partsC, rate, chunk;
+  Value starts, partsB, partsC, rate, skip, chunk;
 };
 } // namespace
 
@@ -231,10 +263,23 @@ LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
           GpuScanTiles::split(s, op.getDdt()),
           GpuScanTiles::turned(s, decayParts), denseBuffer(rowParts),
           denseBuffer(rowParts)};
-  if (s.parts > 1) {
-    operands.push_back(
-        partStarts(context, op, s, /*backwards=*/true,
-                   {op.getDy(), op.getDt(), op.getA(), op.getC()}));
+  // One of dskip per part of a sequence too.
+  ScanGradArguments args(op, s.parts > 1);
+  if (args.skip) {
+    results.push_back(temporary(ctx, {slots, s.channels}));
+    in.push_back(GpuScanTiles::split(s, op.getSkip()));
+  }
+  if (args.gate) {
+    results.push_back(op.getDgate().getType());
+    in.push_back(GpuScanTiles::split(s, op.getGate()));
+  }
+  for (Type t : ArrayRef(results).drop_front(5))
+    out.push_back(GpuScanTiles::split(s, cast<bb::GraphTensorType>(t)));
+  if (args.behind) {
+    Values of{op.getDy(), op.getDt(), op.getA(), op.getC()};
+    if (args.gate)
+      of.push_back(op.getGate());
+    operands.push_back(partStarts(context, op, s, /*backwards=*/true, of));
     in.push_back(GpuScanTiles::split(s, operands.back()));
   }
   int64_t bytes = 0;
@@ -245,7 +290,7 @@ LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
   auto made = context.kernel(op.getLoc(), "selective_scan_grad", in, out,
                              s.programs(), s.warps);
   made->setCost(23 * s.batch * s.length * s.channels * s.states, bytes);
-  GradientKernel(*made, s).run(in.size());
+  GradientKernel(*made, s, args).run();
   Values parts = context.dispatch(op, *made, operands, results);
   op.getDx().replaceAllUsesWith(parts[0]);
   op.getDdt().replaceAllUsesWith(parts[1]);
@@ -255,6 +300,12 @@ LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
       gpuSumParts(context, op, parts[3], s.columns(), tensorOf(op.getDb())));
   op.getDc().replaceAllUsesWith(
       gpuSumParts(context, op, parts[4], s.columns(), tensorOf(op.getDc())));
+  if (args.skip)
+    op.getDskip().replaceAllUsesWith(
+        gpuSumParts(context, op, parts[args.dskip - args.first], slots,
+                    tensorOf(op.getDskip())));
+  if (args.gate)
+    op.getDgate().replaceAllUsesWith(parts[args.dgate - args.first]);
   op->erase();
   return success();
 }

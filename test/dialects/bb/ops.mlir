@@ -113,6 +113,16 @@ bb.model @m(batch B = 2, stream T = 8, d = 16, n_head = 2, eps = 1.0e-5, tied = 
     %h0 = fill value 0 to f32 of [B, 8, d]
     // CHECK: selective_scan {{.*}} from %
     %y1, %h1 = selective_scan %c1, %x, %a0, %bc, %bc from %h0
+    // CHECK: selective_scan {{.*}} gate {{%.*}} from %
+    %y3, %h3 = selective_scan %c1, %x, %a0, %bc, %bc gate %x from %h0
+    %xs = fill value 1 to f32 of [2, 8, 16]
+    %as = fill value 1 to f32 of [16, 4]
+    %bs = fill value 1 to f32 of [2, 8, 4]
+    %ss = fill value 1 to f32 of [16]
+    // CHECK: selective_scan {{.*}} skip {{%.*}} gate {{%.*}} save 4
+    %y4, %h4 = selective_scan %xs, %xs, %as, %bs, %bs skip %ss gate %xs save 4
+    // CHECK: selective_scan_grad {{.*}} skip {{%.*}} gate {{%.*}} save 4
+    %s3, %s4, %s5, %s6, %s7, %s8, %s9 = selective_scan_grad %xs, %xs, %as, %bs, %bs, %h4, %y4 skip %ss gate %xs save 4
     %hd = reshape %x to [B, T, n_head, d/n_head]
     %dt = fill value 0 to real of [B, T, n_head]
     %a1 = param "a1" [n_head] init ones
