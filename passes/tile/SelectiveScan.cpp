@@ -17,6 +17,12 @@ namespace bitbyte::tile {
 /// Items whose inputs and sums lie in the first cache.
 static constexpr int64_t kItems = 64;
 
+/// How many items ahead rows are asked for. Rows of many channels lie a
+/// multiple of half a page apart and share few sets of the first cache: those
+/// of four tensors for more items would push each other out before they are
+/// read.
+static constexpr int64_t kAhead = 6;
+
 /// Strips of a program, so that there are a dozen at least: rows lie pages
 /// apart, and a page is found once for all of a program's strips.
 static int64_t stripsPerProgram(const ScanSizes &s) {
@@ -115,7 +121,7 @@ LogicalResult scheduleSelectiveScan(ScheduleContext &context,
               if (op.getGate())
                 rows.push_back(gateAt);
               for (unsigned i : rows)
-                tiles.prefetch(k.arg(i), {b, k.add(item, s.chunk)}, d0);
+                tiles.prefetch(k.arg(i), {b, k.add(item, kAhead)}, d0);
               step = tiles.rowOf(k.arg(1), {b, item}, d0);
               input = tiles.product(step, tiles.rowOf(k.arg(0), {b, item}, d0));
             } else {
