@@ -25,13 +25,8 @@ bb.block @mamba_mixer<expand = 2, d_state = 16, d_conv = 4, dt_rank = ceildiv(d,
   %dt     = softplus %dt1
   %a0     = exp %a_log
   %a      = neg %a0
-  %s      = selective_scan %x, %dt, %a, %b, %c
-  %dx     = mul %x, %skip
-  %y      = add %s, %dx
-  %gate   = silu %z
-  %yz0    = mul %y, %gate
-  %yz     = cast %yz0 to real
-  %out    = linear %yz, %w_out
+  %y      = selective_scan %x, %dt, %a, %b, %c skip %skip gate %z
+  %out    = linear %y, %w_out
   return %out
 }
 
