@@ -2,12 +2,13 @@
 //
 // A program walks its chunks backwards. It first runs forward through a chunk
 // from the saved state and keeps the state before every few items in shared
-// memory; then it takes those few from the last to the first: once more
-// forward, with decays and decayed states in registers, and back. Sums over
-// channels (dB, dC) are over a lane's in registers, over lanes and warps
-// through shared memory after those few items, which takes a quarter of the
-// instructions that shuffles would, and over programs by a kernel that adds in
-// order.
+// memory, as well as the rows of dy behind a gate, whose gradient takes the
+// states' sum that it sees; then it takes those few from the last to the first:
+// once more forward, with decays and decayed states in registers, and back.
+// Sums over channels (dB, dC) are over a lane's in registers, over lanes and
+// warps through shared memory after those few items, which takes a quarter of
+// the instructions that shuffles would, and over programs by a kernel that adds
+// in order.
 //
 //===----------------------------------------------------------------------===//
 #include "passes/tile/gpu/SelectiveScan.h"
@@ -30,6 +31,8 @@ public:
     starts =
         k.alloc({s.chunk / s.step, s.padded, s.warps, s.channelLanes(), s.wide},
                 k.f32());
+    if (args.gate)
+      opened = k.alloc({s.chunk, s.warps, s.channelLanes(), s.wide}, k.f32());
     // Sums of lanes: [item, state, warp, lane]. A lane's states lie side by
     // side, and those of eight lanes in banks of their own.
     int64_t lane = s.padded + 4, warp = s.channelLanes() * lane;
@@ -105,43 +108,74 @@ private:
       at.append(origin);
       return at;
     };
-    k.loop(k.index(0), k.index(s.chunk), s.step, {saved},
-           [&](Value i0, ValueRange before) {
-             k.store(before[0], starts, startOf(i0));
-             Values x = rows(0, k.add(t0, i0)), dt = rows(1, k.add(t0, i0));
-             Value h = before[0];
-             for (int64_t i = 0; i < s.step; ++i)
-               h = advance(h, dt[i], x[i], k.add(i0, i))[2];
-             return Values{h};
-           });
-    return k.loop(
-        0, s.chunk, s.step, carried, [&](Value done, ValueRange before) {
-          Value i0 = k.sub(k.index(s.chunk - s.step), done);
-          Values next =
-              fewItems(k.load(tiles.tile, starts, startOf(i0)), t0, i0, before);
-          k.barrier();
-          addLanes(partsB, args.first + 3, k.add(t0, i0));
-          addLanes(partsC, args.first + 4, k.add(t0, i0));
-          k.barrier(); // the next items' sums take the place of these
-          return next;
-        });
+    Values first{saved};
+    if (skip)
+      first.push_back(carried[2]);
+    first =
+        k.loop(k.index(0), k.index(s.chunk), s.step, first,
+               [&](Value i0, ValueRange before) {
+                 k.store(before[0], starts, startOf(i0));
+                 Value t = k.add(t0, i0);
+                 Values x = rows(0, t), dt = rows(1, t), dy, gate, next(before);
+                 if (skip || args.gate)
+                   dy = rows(6, t);
+                 if (args.gate)
+                   gate = rows(args.gate, t);
+                 for (int64_t i = 0; i < s.step; ++i) {
+                   Value at = k.add(i0, i);
+                   next[0] = advance(next[0], dt[i], x[i], at)[2];
+                   if (args.gate)
+                     dy[i] =
+                         open(next[0], x[i], dy[i], gate[i], at, k.add(t, i));
+                   if (skip)
+                     next[1] = sum(k, next[1], product(k, dy[i], x[i]));
+                 }
+                 return next;
+               });
+    if (args.gate)
+      k.barrier();
+    Values sums(carried.take_front(2));
+    sums = k.loop(0, s.chunk, s.step, sums, [&](Value done, ValueRange before) {
+      Value i0 = k.sub(k.index(s.chunk - s.step), done);
+      Values next =
+          fewItems(k.load(tiles.tile, starts, startOf(i0)), t0, i0, before);
+      k.barrier();
+      addLanes(partsB, args.first + 3, k.add(t0, i0));
+      addLanes(partsC, args.first + 4, k.add(t0, i0));
+      k.barrier(); // the next items' sums take the place of these
+      return next;
+    });
+    if (skip)
+      sums.push_back(first[1]);
+    return sums;
   }
 
-  /// The gradient of the state and the sums of dA and dskip, before items t0 +
-  /// i0...
+  /// The gradient of the sum of states that a gate was behind, from that of y,
+  /// goes to shared memory, and the gradient of the gate to its row; `h` is the
+  /// state after the item.
+  Value open(Value h, Value x, Value dy, Value gate, Value at, Value t) {
+    Value sum = tiles.sumStates(product(k, tiles.numbers(ringC, chunk, at), h));
+    Values made = openGate(k, dy, gate);
+    k.store(made[0], opened, {at, tiles.zero, tiles.zero, tiles.zero});
+    tiles.storeRow(product(k, made[1], finishScan(k, sum, x, skip, Value())),
+                   k.arg(args.dgate), t);
+    return made[0];
+  }
+
+  /// The gradient of the state and the sum of dA, before items t0 + i0...
   Values fewItems(Value h, Value t0, Value i0, ValueRange carried) {
     Value first = k.add(t0, i0);
-    Values x = rows(0, first), dt = rows(1, first), dy = rows(6, first), slopes;
-    if (args.gate)
-      for (auto [own, gate] : llvm::zip(dy, rows(args.gate, first))) {
-        Values made = openGate(k, own, gate);
-        own = made[0];
-        slopes.push_back(made[1]);
-      }
+    Values x = rows(0, first), dt = rows(1, first), dy;
+    if (!args.gate)
+      dy = rows(6, first);
     SmallVector<Values> forward;
     for (int64_t i = 0; i < s.step; ++i) {
       forward.push_back(advance(h, dt[i], x[i], k.add(i0, i)));
       h = forward[i][2];
+      if (args.gate)
+        dy.push_back(
+            k.load(tiles.row, opened,
+                   {k.add(i0, i), tiles.zero, tiles.zero, tiles.zero}));
     }
     Values next(carried);
     for (int64_t i = s.step - 1; i >= 0; --i) {
@@ -151,46 +185,32 @@ private:
            tiles.every(dt[i]), tiles.every(product(k, dt[i], x[i])),
            tiles.every(dy[i]), tiles.numbers(ringB, chunk, at),
            tiles.numbers(ringC, chunk, at)},
-          SmallVector<Type>(args.gate ? 7 : 6, k.f32()),
-          [&](ScalarBuilder &s, ValueRange v) {
+          SmallVector<Type>(6, k.f32()), [](ScalarBuilder &s, ValueRange v) {
             Value a = v[3], ah = v[4], dt = v[5], dtx = v[6], dy = v[7],
                   b = v[8], c = v[9];
             Value gh = s.add(s.mul(dy, c), v[0]), moved = s.mul(gh, ah);
             Value h = s.add(s.mul(dtx, b), ah);
-            Values results{s.mul(gh, a),       s.add(s.mul(moved, dt), v[1]),
-                           s.mul(moved, v[2]), s.mul(gh, b),
-                           s.mul(gh, dtx),     s.mul(dy, h)};
-            if (args.gate)
-              results.push_back(s.mul(c, h));
-            return results;
+            return Values{s.mul(gh, a),       s.add(s.mul(moved, dt), v[1]),
+                          s.mul(moved, v[2]), s.mul(gh, b),
+                          s.mul(gh, dtx),     s.mul(dy, h)};
           });
       next[0] = made[0], next[1] = made[1];
       // Rates are A log2(e).
       Values inputs{tiles.sumStates(made[2]), tiles.sumStates(made[3]), dt[i],
                     x[i]};
       if (skip)
-        inputs.append({skip, dy[i], next[2]});
+        inputs.append({skip, dy[i]});
       Values rows =
-          k.map(inputs, SmallVector<Type>(skip ? 3 : 2, k.f32()),
-                [](ScalarBuilder &s, ValueRange v) {
-                  Values results{s.mul(v[2], v[1]),
-                                 s.add(s.mul(v[3], v[1]),
-                                       s.mul(v[0], s.constant(1 / kLog2E)))};
-                  if (v.size() > 4) {
-                    results[0] = s.add(s.mul(v[4], v[5]), results[0]);
-                    results.push_back(s.add(s.mul(v[5], v[3]), v[6]));
-                  }
-                  return results;
-                });
+          k.map(inputs, {k.f32(), k.f32()}, [](ScalarBuilder &s, ValueRange v) {
+            Values results{
+                s.mul(v[2], v[1]),
+                s.add(s.mul(v[3], v[1]), s.mul(v[0], s.constant(1 / kLog2E)))};
+            if (v.size() > 4)
+              results[0] = s.add(s.mul(v[4], v[5]), results[0]);
+            return results;
+          });
       tiles.storeRow(rows[0], k.arg(args.first), t);
       tiles.storeRow(rows[1], k.arg(args.first + 1), t);
-      if (skip)
-        next[2] = rows[2];
-      if (args.gate) {
-        Value ungated =
-            finishScan(k, tiles.sumStates(made[6]), x[i], skip, Value());
-        tiles.storeRow(product(k, slopes[i], ungated), k.arg(args.dgate), t);
-      }
       Values where(4, tiles.zero);
       where[0] = k.index(i);
       k.store(k.reduce(Combiner::Add, made[4], 3), partsB, where);
@@ -234,7 +254,7 @@ private:
   ScanGradArguments args;
   GpuScanTiles tiles;
   GpuScanRing ringB, ringC;
-  Value starts, partsB, partsC, rate, skip, chunk;
+  Value starts, opened, partsB, partsC, rate, skip, chunk;
 };
 } // namespace
 
@@ -290,6 +310,8 @@ LogicalResult scheduleGpuSelectiveScanGrad(ScheduleContext &context,
   auto made = context.kernel(op.getLoc(), "selective_scan_grad", in, out,
                              s.programs(), s.warps);
   made->setCost(23 * s.batch * s.length * s.channels * s.states, bytes);
+  // Three warps of each scheduler, which 168 registers allow.
+  made->setWarps(s.warps, 12 / s.warps);
   GradientKernel(*made, s, args).run();
   Values parts = context.dispatch(op, *made, operands, results);
   op.getDx().replaceAllUsesWith(parts[0]);
