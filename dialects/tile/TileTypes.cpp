@@ -193,8 +193,8 @@ void BufType::print(AsmPrinter &printer) const {
 }
 
 LogicalResult BufType::verify(function_ref<InFlightDiagnostic()> emitError,
-                              ArrayRef<int64_t> shape, Type element, Space,
-                              Attribute layout) {
+                              ArrayRef<int64_t> shape, Type element,
+                              Space space, Attribute layout) {
   if (!element.isIntOrFloat())
     return emitError() << "a buffer holds integers or floats, not " << element;
   if (!layout)
@@ -203,6 +203,10 @@ LogicalResult BufType::verify(function_ref<InFlightDiagnostic()> emitError,
     if (strided.getStrides().size() != shape.size())
       return emitError() << "buffer has " << shape.size() << " axes, but "
                          << strided.getStrides().size() << " strides";
+    if (strided.getOffset() < 0 ||
+        (strided.getOffset() && space != Space::Global))
+      return emitError() << "global buffers alone begin behind their start, "
+                            "not before it";
     return success();
   }
   if (auto panel = dyn_cast<PanelAttr>(layout)) {
@@ -239,6 +243,11 @@ SmallVector<int64_t> BufType::getStrides() const {
   return strides;
 }
 
+int64_t BufType::getOffset() const {
+  auto strided = dyn_cast_if_present<StridedAttr>(getLayout());
+  return strided ? strided.getOffset() : 0;
+}
+
 int64_t BufType::getElementBytes() const {
   return (getElementType().getIntOrFloatBitWidth() + 7) / 8;
 }
@@ -246,7 +255,7 @@ int64_t BufType::getElementBytes() const {
 int64_t BufType::getBytes() const {
   if (!isa_and_nonnull<StridedAttr>(getLayout()))
     return getNumElements() * getElementBytes();
-  int64_t last = 0;
+  int64_t last = getOffset();
   for (auto [extent, stride] : llvm::zip_equal(getShape(), getStrides()))
     last += (extent - 1) * stride;
   return (last + 1) * getElementBytes();

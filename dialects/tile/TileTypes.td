@@ -51,9 +51,16 @@ def Tile_PanelAttr : Tile_Attr<"Panel", "panel"> {
 }
 
 def Tile_StridedAttr : Tile_Attr<"Strided", "strided"> {
-  let summary = "One stride per axis, in elements";
-  let parameters = (ins ArrayRefParameter<"int64_t">:$strides);
-  let assemblyFormat = "`<` `[` $strides `]` `>`";
+  let summary = "One stride per axis, and where the first element lies, in elements";
+  let description = [{
+    A kernel's argument may begin behind its buffer's start: a slice of a tensor
+    is the tensor's buffer, seen so.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$strides,
+                        DefaultValuedParameter<"int64_t", "0">:$offset);
+  let builders = [AttrBuilder<(ins "::llvm::ArrayRef<int64_t>":$strides),
+                              [{ return $_get($_ctxt, strides, int64_t(0)); }]>];
+  let assemblyFormat = "`<` `[` $strides `]` (`,` `at` $offset^)? `>`";
 }
 
 class Tile_Type<string name, string typeMnemonic> : TypeDef<Tile_Dialect, name> {
@@ -91,10 +98,12 @@ def Tile_BufType : Tile_Type<"Buf", "buf"> {
     int64_t getNumElements() const;
     /// Elements between neighbours along each axis. Not for panels.
     ::llvm::SmallVector<int64_t> getStrides() const;
+    /// Elements before the first one.
+    int64_t getOffset() const;
     bool isPanel() const;
     /// Bytes of one element in memory; an i1 takes one.
     int64_t getElementBytes() const;
-    /// Bytes from the first element to behind the last.
+    /// Bytes from the buffer's start to behind the last element.
     int64_t getBytes() const;
     static BufType global(::llvm::ArrayRef<int64_t> shape,
                           ::mlir::Type element);

@@ -84,6 +84,20 @@ public:
         b.getArrayAttr(SmallVector<Attribute>(to.begin(), to.end())));
   }
 
+  /// Parts of the last axis, each for itself.
+  void split(SplitOp op) {
+    int64_t from = 0;
+    for (OpResult part : op.getParts()) {
+      DimAttr size = type(part).dim(-1);
+      if (!part.use_empty())
+        part.replaceAllUsesWith(SliceOp::create(
+            b, loc, op.getX(),
+            DimAttr::get(b.getContext(), type(part).getRank() - 1),
+            DimAttr::get(b.getContext(), from), size));
+      from += *size.constant();
+    }
+  }
+
 private:
   /// x / sqrt(mean(x^2) + eps)
   Value normalise(Value x, Attribute eps) {
@@ -138,6 +152,8 @@ LogicalResult bitbyte::bb::decompose(ProgramOp program) {
     else if (auto dropout = dyn_cast<DropoutOp>(op);
              dropout && !dropout.getSeed())
       y = dropout.getX(); // not in training
+    else if (auto split = dyn_cast<SplitOp>(op))
+      d.split(split);
     if (!y)
       continue;
     if (op.hasAttr(recomputeMark))

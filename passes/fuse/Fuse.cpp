@@ -1,5 +1,6 @@
 //===- Fuse.cpp - Which values lie in memory, and the regions between -----===//
 #include "passes/fuse/Fuse.h"
+#include "dialects/bb/BBViews.h"
 #include "passes/fuse/RegionBuilder.h"
 
 #include "mlir/IR/Dominance.h"
@@ -75,7 +76,9 @@ public:
       if (op.use_empty() && isPure(&op) && !isa<ReturnOp>(op))
         op.erase();
     for (Operation &op : block)
-      if (isInlinable(&op) && !isa<ReshapeOp>(op))
+      if (isInlinable(&op) && !isa<ReshapeOp>(op) &&
+          !llvm::any_of(op.getResults(),
+                        [&](Value v) { return views.contains(v); }))
         return op.emitOpError("was left outside of every kernel");
     return success();
   }
@@ -121,11 +124,18 @@ private:
   void chooseRoots() {
     for (Operation &op : block) {
       if (!isInlinable(&op))
-        for (Value v : op.getOperands())
-          root(v);
+        for (OpOperand &use : op.getOpOperands()) {
+          if (readsView(use) && mayBeView(use.get()))
+            viewed.push_back(use.get());
+          else
+            root(use.get());
+        }
       if (auto e = dyn_cast<EinsumOp>(op)) {
-        root(e.getA());
-        root(e.getB());
+        for (Value v : {e.getA(), e.getB()})
+          if (mayBeView(v) && v.getDefiningOp<SliceOp>())
+            multiplied.push_back(v);
+          else
+            root(v);
       } else if (auto e = dyn_cast<EmbedOp>(op)) {
         root(e.getTable());
       } else if (isa<ConcatOp, PadOp>(op)) {
@@ -136,7 +146,8 @@ private:
       } else if (auto p = dyn_cast<PickOp>(op)) {
         root(p.getRing());
       } else if (auto r = dyn_cast<ReshapeOp>(op)) {
-        if (!renamesAxes(r))
+        if (!renamesAxes(r) &&
+            !(mayBeView(r.getY()) && llvm::all_of(r->getUses(), readsView)))
           root(r.getX());
       } else if (isa<RopeOp>(op)) {
         root(op.getResult(0));
@@ -153,10 +164,48 @@ private:
         anchored.insert(end);
       }
     }
+    for (Value v : viewed)
+      chooseView(v);
+    // A product reads a slice by its map.
+    for (Value v : multiplied)
+      if (!isOfMemory(v))
+        root(v);
     for (Operation &op : llvm::reverse(block))
       if (isInlinable(&op))
         for (Value v : op.getResults())
           consider(v);
+  }
+
+  /// Whether what reads views may have `v` as one: 16-byte accesses of its rows
+  /// stay such.
+  static bool mayBeView(Value v) {
+    std::optional<View> view = viewOf(v);
+    if (!view)
+      return false;
+    int64_t bytes = type(v).getElement().getIntOrFloatBitWidth() / 8;
+    auto isAligned = [&](int64_t elements) {
+      return elements * bytes % 16 == 0;
+    };
+    // Strides within what was the last axis do not move rows.
+    int64_t last = *type(view->whole).dim(-1).constant();
+    return bytes > 0 && isAligned(view->offset) && isAligned(last);
+  }
+  /// Whether what a view is of lies in memory.
+  bool isOfMemory(Value v) {
+    Value whole = viewOf(v)->whole;
+    while (auto r = whole.getDefiningOp<ReshapeOp>())
+      whole = r.getX();
+    Operation *op = whole.getDefiningOp();
+    return !op || !isInlinable(op) || roots.contains(whole);
+  }
+  /// Leaves the slices on the way to `v` where they are, if what they are of
+  /// lies in memory; else `v` alone is to lie there.
+  void chooseView(Value v) {
+    if (!isOfMemory(v))
+      return root(v);
+    for (; viewOf(v); v = v.getDefiningOp()->getOperand(0))
+      if (v.getDefiningOp<SliceOp>())
+        views.insert(v);
   }
 
   /// Decides, users first, whether a value with several readers is stored.
@@ -180,7 +229,9 @@ private:
     // An epilogue holds plain accesses only.
     if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, PickOp, AtStartOp,
             SliceOp, SplitOp, TransposeOp, DropoutOp>(v.getDefiningOp()) &&
-        llvm::any_of(readers, [&](Value r) { return anchored.contains(r); }))
+        llvm::any_of(readers, [&](Value r) { return anchored.contains(r); }) &&
+        !(llvm::is_contained(multiplied, v) &&
+          llvm::all_of(v.getUsers(), llvm::IsaPred<EinsumOp>)))
       return (void)roots.insert(v);
     bool dear = reduce || isa<DropoutOp>(v.getDefiningOp());
     if (readers.size() > 1 && (dear || fullReads(v).size() > 1))
@@ -221,6 +272,9 @@ private:
   ProgramOp program;
   Block &block;
   llvm::DenseSet<Value> roots, anchored;
+  SmallVector<Value> viewed;     // operands of what reads views
+  SmallVector<Value> multiplied; // slices that are operands of products
+  llvm::DenseSet<Value> views;   // slices that stay
   llvm::DenseSet<Operation *> claimed;
   llvm::DenseMap<Value, llvm::DenseSet<Value>> readersOf;
   llvm::DenseMap<Value, llvm::SmallPtrSet<void *, 4>> reads;

@@ -317,7 +317,7 @@ Value RegionBuilder::contract(EinsumOp op, ArrayRef<AffineExpr> index) {
     for (auto [i, letter] : llvm::enumerate(letters))
       at.push_back(extent(type(v), i) == 1 ? b.getAffineConstantExpr(0)
                                            : dims[letter]);
-    return read(v, at);
+    return inMemory(v) ? read(v, at) : scalar(v, at); // a slice
   };
   Value x = operand(left, op.getA()), y = operand(right, op.getB());
   // The right-hand operand is the one with the result's last axis.

@@ -9,6 +9,12 @@ namespace bitbyte::tile {
 
 //===-- Addresses ---------------------------------------------------------===//
 
+Value KernelLowering::firstOf(Value argument, Value pointer) {
+  auto buffer = cast<BufType>(argument.getType());
+  return emit.move(pointer, {}, buffer.getOffset() * buffer.getElementBytes(),
+                   1);
+}
+
 LogicalResult KernelLowering::lower(AllocOp op) {
   lowered[op] = {emit.move(scratchBase(), {}, scratchPlan.offsets[op], 1)};
   return success();

@@ -73,6 +73,8 @@ protected:
   mlir::LogicalResult lower(LoadScalarOp op);
   /// The dynamic part of an address, in elements; null for none.
   mlir::Value dynamicOffset(BufType type, mlir::ValueRange offsets);
+  /// Where the first element of a kernel's argument lies.
+  mlir::Value firstOf(mlir::Value argument, mlir::Value pointer);
   /// The static part, for a tile coordinate along the last axes.
   int64_t fixedOffset(BufType type, llvm::ArrayRef<int64_t> coordinate);
   /// The place of an access without the tile's own coordinates.

@@ -53,8 +53,11 @@ int64_t NvvmLowering::divisorOf(Value index) {
 
 int64_t NvvmLowering::alignmentOf(Value buffer) {
   auto view = buffer.getDefiningOp<ViewOp>();
-  if (!view)
-    return 64; // kernel arguments and scratch
+  if (!view) { // kernel arguments and scratch
+    auto type = cast<BufType>(buffer.getType());
+    return std::min<int64_t>(64, powerIn(type.getOffset()) *
+                                     type.getElementBytes());
+  }
   BufType source = view.getSource().getType();
   int64_t alignment = alignmentOf(view.getSource());
   for (auto [offset, stride] :

@@ -66,7 +66,7 @@ LLVM::LLVMFuncOp NvvmLowering::run(StringRef name) {
   emit.builder.setInsertionPointToStart(entry);
   for (auto [argument, pointer] :
        llvm::zip_equal(kernel.getBody().getArguments(), entry->getArguments()))
-    lowered[argument] = {pointer};
+    lowered[argument] = {firstOf(argument, pointer)};
   Type i32 = emit.integer(32);
   program = emit.intrinsic("llvm.nvvm.read.ptx.sreg.ctaid.x", i32, {});
   thread = emit.intrinsic("llvm.nvvm.read.ptx.sreg.tid.x", i32, {});

@@ -37,7 +37,7 @@ LLVM::LLVMFuncOp X86Lowering::run(StringRef name) {
   Value begin = entry->getArgument(3), end = entry->getArgument(4);
   for (BlockArgument argument : kernel.getBody().getArguments()) {
     Value slot = emit.move(buffers, {}, argument.getArgNumber(), 8);
-    lowered[argument] = {emit.load(pointer, slot, 8)};
+    lowered[argument] = {firstOf(argument, emit.load(pointer, slot, 8))};
   }
 
   // for (program = begin; program < end; ++program) { ... }

@@ -55,8 +55,6 @@ public:
     rhs = cast<BlockArgument>(contract.getRhs()[0]).getArgNumber();
     if (rows < 5 || columns < context.target.lanes || depth < 4)
       return false;
-    if (region.inputs[lhs]->constant || region.inputs[rhs]->constant)
-      return false;
     uint64_t plane = (uint64_t(1) << mDim) | (uint64_t(1) << nDim);
     for (unsigned i = 0; i < region.inputs.size(); ++i) {
       if (i == lhs || i == rhs)
@@ -85,16 +83,17 @@ public:
 
     Values operands;
     SmallVector<BufType> in, out;
-    Value b = packPanels(context, op, op.getOperand(rhs),
-                         {columns, depth, microColumns, coefficient(rhs, nDim),
-                          coefficient(rhs, kDim)});
+    Value b =
+        packPanels(context, op, op.getOperand(rhs),
+                   {columns, depth, microColumns, coefficient(rhs, nDim),
+                    coefficient(rhs, kDim), region.inputs[rhs]->constant});
     bool direct = coefficient(lhs, kDim) == 1;
     Value a = op.getOperand(lhs);
     if (!direct) {
       packWidth = std::lcm(microRows, t.lanes);
       a = packPanels(context, op, a,
                      {rows, depth, packWidth, coefficient(lhs, mDim),
-                      coefficient(lhs, kDim)});
+                      coefficient(lhs, kDim), region.inputs[lhs]->constant});
     }
     operands = {a, b};
     in.push_back(direct ? matrix(lhs, rows, depth, mDim, kDim)
@@ -200,10 +199,12 @@ private:
   BufType matrix(unsigned input, int64_t r, int64_t c, unsigned rowDim,
                  unsigned columnDim) {
     auto type = cast<bb::GraphTensorType>(op.getOperand(input).getType());
-    return BufType::get(
-        op.getContext(), {r, c}, type.getElement(), Space::Global,
-        StridedAttr::get(op.getContext(), {coefficient(input, rowDim),
-                                           coefficient(input, columnDim)}));
+    return BufType::get(op.getContext(), {r, c}, type.getElement(),
+                        Space::Global,
+                        StridedAttr::get(op.getContext(),
+                                         {coefficient(input, rowDim),
+                                          coefficient(input, columnDim)},
+                                         region.inputs[input]->constant));
   }
 
   /// Copies the program's rows of A, from `first`, into scratch: rows there are

@@ -5,8 +5,9 @@ using namespace mlir;
 
 namespace bitbyte::tile {
 
-// [size / width][depth][width]: element (s, d) of the source, at s * sizeStride
-// + d * depthStride of its buffer, padded with zeros to whole panels.
+// [size / width][depth][width]: element (s, d) of the source, at offset + s *
+// sizeStride + d * depthStride of its buffer, padded with zeros to whole
+// panels.
 Value packPanels(ScheduleContext &context, Operation *at, Value source,
                  const PanelShape &shape) {
   int64_t panels = llvm::divideCeil(shape.size, shape.width),
@@ -17,14 +18,17 @@ Value packPanels(ScheduleContext &context, Operation *at, Value source,
   bool turned = shape.depthStride == 1 && shape.sizeStride != 1;
   MLIRContext *ctx = at->getContext();
   BufType from =
-      turned ? BufType::get(
-                   ctx, {shape.size, shape.depth}, type.getElement(),
-                   Space::Global,
-                   StridedAttr::get(ctx, {shape.sizeStride, shape.depthStride}))
-             : BufType::get(ctx, {shape.depth, shape.size}, type.getElement(),
-                            Space::Global,
-                            StridedAttr::get(
-                                ctx, {shape.depthStride, shape.sizeStride}));
+      turned
+          ? BufType::get(ctx, {shape.size, shape.depth}, type.getElement(),
+                         Space::Global,
+                         StridedAttr::get(ctx,
+                                          {shape.sizeStride, shape.depthStride},
+                                          shape.offset))
+          : BufType::get(ctx, {shape.depth, shape.size}, type.getElement(),
+                         Space::Global,
+                         StridedAttr::get(ctx,
+                                          {shape.depthStride, shape.sizeStride},
+                                          shape.offset));
   BufType to = BufType::global({panels, shape.depth, shape.width},
                                packedType.getElement());
   if (!turned) {

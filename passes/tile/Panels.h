@@ -10,6 +10,7 @@ namespace bitbyte::tile {
 struct PanelShape {
   int64_t size, depth, width;
   int64_t sizeStride, depthStride; ///< elements
+  int64_t offset = 0;              ///< of the first element
 };
 
 /// Dispatches a kernel before `at` that packs the matrix as f32 [panels, depth,

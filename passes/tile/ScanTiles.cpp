@@ -389,9 +389,8 @@ Value sumParts(ScheduleContext &context, Operation *at, Value parts,
 SmallVector<BufType> denseBuffers(ValueRange values, int64_t &bytes) {
   SmallVector<BufType> buffers;
   for (Value v : values) {
-    auto type = cast<bb::GraphTensorType>(v.getType());
-    buffers.push_back(denseBuffer(type));
-    bytes += byteCount(type);
+    buffers.push_back(bufferOf(v));
+    bytes += byteCount(cast<bb::GraphTensorType>(v.getType()));
   }
   return buffers;
 }

@@ -151,7 +151,7 @@ mlir::Value sumParts(ScheduleContext &context, mlir::Operation *at,
                      mlir::Value parts, int64_t count,
                      bb::GraphTensorType result);
 
-/// Buffers of operands or results, and their bytes.
+/// Buffers of operands or results, which may be views, and their bytes.
 llvm::SmallVector<BufType> denseBuffers(mlir::ValueRange values,
                                         int64_t &bytes);
 

@@ -1,6 +1,8 @@
 //===- Schedules.cpp - What schedules share -------------------------------===//
 #include "passes/tile/Schedules.h"
 
+#include "dialects/bb/BBViews.h"
+
 #include "mlir/IR/AsmState.h"
 
 using namespace mlir;
@@ -26,6 +28,7 @@ Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
                                  ValueRange operands, TypeRange results,
                                  ArrayRef<int64_t> inplace, bool partial) {
   KernelOp kernel = builder.finish();
+  SmallVector<Type> kernelTypes(kernel.getArgumentTypes());
   StringAttr name = kernel.getSymNameAttr();
   kernel.setSymName("kernel");
   std::string text;
@@ -39,14 +42,35 @@ Values ScheduleContext::dispatch(Operation *at, KernelBuilder &builder,
     kernel->erase();
   }
   OpBuilder b(at);
+  // A view that the kernel takes for a dense tensor stays what it is: plan has
+  // no place for it and says so.
+  Values wholes(operands);
+  for (auto [operand, type] : llvm::zip(wholes, kernelTypes))
+    if (std::optional<bb::View> view = bb::viewOf(operand)) {
+      auto given = cast<BufType>(type), wanted = bufferOf(operand);
+      if (given.getOffset() == wanted.getOffset() &&
+          given.getBytes() == wanted.getBytes())
+        operand = view->whole;
+    }
   auto call = DispatchOp::create(
-      b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), operands,
+      b, at->getLoc(), results, FlatSymbolRefAttr::get(entry->second), wholes,
       inplace.empty() ? DenseI64ArrayAttr() : b.getDenseI64ArrayAttr(inplace),
       partial ? b.getUnitAttr() : UnitAttr());
   // What is computed again stays apart from the first time.
   if (at->hasAttr("recompute"))
     call->setAttr("recompute", b.getUnitAttr());
   return Values(call.getResults());
+}
+
+BufType bufferOf(Value value) {
+  auto type = cast<bb::GraphTensorType>(value.getType());
+  BufType dense = denseBuffer(type);
+  std::optional<bb::View> view = bb::viewOf(value);
+  if (!view)
+    return dense;
+  return BufType::get(
+      value.getContext(), dense.getShape(), type.getElement(), Space::Global,
+      StridedAttr::get(value.getContext(), view->strides, view->offset));
 }
 
 int64_t elementCount(bb::GraphTensorType type) {

@@ -33,7 +33,8 @@ public:
 
   /// Ends the kernel and dispatches it before `at`. Kernels of equal text are
   /// made once. `inplace` has an entry per result, or is empty: none; see
-  /// tile.dispatch for `partial`.
+  /// tile.dispatch for `partial`. For an operand that the kernel sees as a view
+  /// it is given the whole tensor.
   Values dispatch(mlir::Operation *at, KernelBuilder &kernel,
                   mlir::ValueRange operands, mlir::TypeRange results,
                   llvm::ArrayRef<int64_t> inplace = {}, bool partial = false);
@@ -50,6 +51,9 @@ private:
 BufType flatBuffer(bb::GraphTensorType type);
 /// A tensor's buffer as it is.
 BufType denseBuffer(bb::GraphTensorType type);
+/// A value's buffer as it is: that of the tensor it is a view of, from the
+/// view's first element on, with the tensor's strides.
+BufType bufferOf(mlir::Value value);
 int64_t elementCount(bb::GraphTensorType type);
 int64_t byteCount(bb::GraphTensorType type);
 /// An f32 tensor of whole dims: a schedule's temporary.

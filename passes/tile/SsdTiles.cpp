@@ -254,7 +254,7 @@ Value sharedScores(ScheduleContext &context, Operation *at, const SsdSizes &s,
                         {s.batch, s.chunks(), s.groups, padded, padded});
   SmallVector<BufType> in;
   for (Value v : {b, c}) {
-    in.push_back(denseBuffer(cast<bb::GraphTensorType>(v.getType())));
+    in.push_back(bufferOf(v));
     bytes += byteCount(cast<bb::GraphTensorType>(v.getType()));
   }
   auto made =

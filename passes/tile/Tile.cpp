@@ -30,6 +30,11 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
            llvm::make_early_inc_range(program.getBody().front()))
         if (failed(schedule(context, &op)))
           return WalkResult::interrupt();
+      // Dispatches have the whole of what they see a part of.
+      for (Operation &op :
+           llvm::make_early_inc_range(llvm::reverse(program.getBody().front())))
+        if (isa<bb::SliceOp, bb::ReshapeOp>(op) && op.use_empty())
+          op.erase();
       // Equal dispatches on equal operands run once: packed panels above all.
       IRRewriter rewriter(&getContext());
       DominanceInfo dominance(program);
@@ -89,7 +94,8 @@ struct Tile final : bitbyte::tile::impl::TilePassBase<Tile> {
             [&](bb::ScatterAddOp o) { return scheduleScatterAdd(context, o); })
         .Case([&](bb::AppendOp o) { return scheduleAppend(context, o); })
         .Case<bb::ReadOp, bb::WriteOp, bb::ConstantOp, bb::ReshapeOp,
-              bb::ReturnOp, DispatchOp>([](Operation *) { return success(); })
+              bb::SliceOp, bb::ReturnOp, DispatchOp>(
+            [](Operation *) { return success(); })
         .Default([&](Operation *o) {
           return o->emitOpError("has no schedule for ")
                  << context.target.name << "; has bb-fuse run?";

@@ -77,6 +77,26 @@ std::vector<OpCase> contractionCases() {
                              "T=25 I=102 O=112", "T=18 I=64 O=130"},
                    .element = linear});
 
+  // Parts of rows, read where they lie: whole 16 bytes, and not.
+  cases.push_back(
+      {.op = "linear",
+       .signature = "%x3: real[T, 3*I], %w2: real[O, 2*I] -> real[T, O]",
+       .body = "%x0, %x1, %x2 = split %x3 into [I, I, I]\n"
+               "%w0, %w1 = split %w2 into [I, I]\n"
+               "%y = linear %x1, %w1\nreturn %y",
+       .sizes = {"T=65 I=17 O=49", "T=7 I=8 O=1", "T=70 I=8 O=32",
+                 "T=33 I=24 O=130"},
+       .element =
+           [](const Inputs &in, const Index &at, unsigned) {
+             double sum = 0;
+             int64_t depth = in.size("I");
+             for (int64_t i = 0; i < depth; ++i)
+               sum += in["x3"].at(at[0], depth + i) *
+                      in["w2"].at(at[1], depth + i);
+             return sum;
+           },
+       .bf16 = true});
+
   struct Form {
     const char *a, *b, *y;        ///< Letters.
     const char *from, *with, *to; ///< Shapes.

@@ -85,7 +85,8 @@ private:
     if (op.starts_with("conv") && row.signature.find("from") != StringRef::npos)
       value["K"] = 1 + value["K"];
     if (op.starts_with("ssd")) {
-      value["H"] = value["G"] * below(2);
+      if (has("G"))
+        value["H"] = value["G"] * below(2);
       value["P"] = below(20), value["Q"] = int64_t(4) << random() % 4;
     }
     return true;

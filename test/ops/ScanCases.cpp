@@ -187,6 +187,125 @@ Element slopeOf(Element forward, std::vector<std::string> wanted) {
   };
 }
 
+namespace {
+/// Part `index` of `count` equal ones of the last axis of an input.
+struct Part {
+  std::string name, of;
+  int64_t index, count;
+};
+
+/// `whole` of parts of inputs.
+Element ofParts(Element whole, std::vector<Part> parts) {
+  return [=](const Inputs &in, const Index &at, unsigned result) {
+    Inputs cut = in;
+    for (const Part &part : parts) {
+      const Array &from = in[part.of];
+      Array to(from.shape);
+      int64_t width = from.dim(-1) / part.count;
+      to.shape.back() = width;
+      to.data.clear();
+      for (int64_t row = 0; row < from.rows(); ++row) {
+        auto first =
+            from.data.begin() + row * from.dim(-1) + part.index * width;
+        to.data.insert(to.data.end(), first, first + width);
+      }
+      cut.arrays[part.name] = to;
+    }
+    return whole(cut, at, result);
+  };
+}
+
+/// What is sliced is read where it lies.
+void addViews(std::vector<OpCase> &cases) {
+  cases.push_back(
+      {.op = "conv",
+       .signature = "%wide: real[B, T, 2*D], %w: real[D, K], %bias: real[D] -> "
+                    "real[B, T, D]",
+       .body = "%none, %x = split %wide into [D, D]\n"
+               "%y = conv %x, %w, %bias silu\nreturn %y",
+       .sizes = {"B=1 T=1 D=4 K=1", "B=2 T=37 D=24 K=4", "B=1 T=70 D=40 K=3"},
+       .element = ofParts(convSilu, {{"x", "wide", 1, 2}}),
+       .bf16 = true});
+  for (bool silu : {false, true})
+    cases.push_back(
+        {.op = "conv_grad",
+         .signature = "%wide: real[B, T, 3*D], %w: real[D, K] -> "
+                      "real[B, T, D], f32[D, K]",
+         .body = "%dy, %none, %x = split %wide into [D, D, D]\n"
+                 "%dx, %dw, %db = conv_grad %x, %w, %dy" +
+                 std::string(silu ? " silu" : "") + "\nreturn %dx, %dw",
+         .sizes = {"B=2 T=3 D=4 K=2", "B=1 T=19 D=8 K=3"},
+         .element = ofParts(slopeOf(silu ? convSilu : convSum, {"x", "w"}),
+                            {{"dy", "wide", 0, 3}, {"x", "wide", 2, 3}}),
+         .bf16 = true,
+         .noGradient = "the loss is differentiated once",
+         .formula = 1e-8});
+  const std::string scan =
+      "%xt: real[B, T, 2*D] in 0.01..0.5, %a: f32[D, N] in -2..-0.1, %bc: "
+      "real[B, T, 2*N]";
+  const std::string scanParts = "%x, %dt = split %xt into [D, D]\n"
+                                "%b, %c = split %bc into [N, N]\n";
+  const std::vector<Part> ofScan{{"x", "xt", 0, 2},
+                                 {"dt", "xt", 1, 2},
+                                 {"b", "bc", 0, 2},
+                                 {"c", "bc", 1, 2}};
+  cases.push_back({.op = "selective_scan",
+                   .signature = scan + " -> real[B, T, D]",
+                   .body = scanParts + "%y = selective_scan %x, %dt, %a, %b, "
+                                       "%c\nreturn %y",
+                   .sizes = {"B=1 T=1 D=8 N=8", "B=2 T=37 D=40 N=16",
+                             "B=1 T=6 D=232 N=16", "B=1 T=300 D=8 N=8"},
+                   .element = ofParts(selectiveScan, ofScan),
+                   .bf16 = true});
+  cases.push_back(
+      {.op = "selective_scan_grad",
+       .signature = scan + ", %dy2: real[B, T, 2*D] -> real[B, T, D], "
+                           "real[B, T, D], f32[D, N], f32[B, T, N], "
+                           "f32[B, T, N]",
+       .body = scanParts +
+               "%none, %dy = split %dy2 into [D, D]\n"
+               "%y, %h = selective_scan %x, %dt, %a, %b, %c save S\n"
+               "%dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, "
+               "%b, %c, %h, %dy save S\nreturn %dx, %ddt, %da, %db, %dc",
+       .sizes = {"B=2 T=6 D=8 N=8 S=4"},
+       .element =
+           [ofScan](const Inputs &in, const Index &at, unsigned result) {
+             std::vector<Part> parts = ofScan;
+             parts.push_back({"dy", "dy2", 1, 2});
+             return ofParts(slopeOf(selectiveScan, {"x", "dt", "a", "b", "c"}),
+                            parts)(in, at, result);
+           },
+       .bf16 = true,
+       .noGradient = "the loss is differentiated once",
+       .formula = 1e-8});
+  // x and c of rows in which b and something else lie too.
+  const std::string ssdOf = "%xc: real[B, T, 4*H*P], %dt: real[B, T, H] in "
+                            "0.01..0.5, %a: f32[H] in -2..-0.1";
+  const std::string ssdParts =
+      "%x0, %none, %b0, %c0 = split %xc into [H*P, H*P, H*P, H*P]\n"
+      "%x = reshape %x0 to [B, T, H, P]\n%b = reshape %b0 to [B, T, H, P]\n"
+      "%c = reshape %c0 to [B, T, H, P]\n";
+  Element heads = [](const Inputs &in, const Index &at, unsigned result) {
+    Inputs split = in;
+    for (const char *name : {"x", "b", "c"})
+      split.arrays[name].shape = {in["dt"].dim(0), in["dt"].dim(1),
+                                  in["dt"].dim(2),
+                                  in[name].dim(-1) / in["dt"].dim(2)};
+    return ssd(split, at, result);
+  };
+  cases.push_back(
+      {.op = "ssd",
+       .signature = ssdOf + " -> real[B, T, H, P]",
+       .body = ssdParts + "%y = ssd %x, %dt, %a, %b, %c chunk Q\n"
+                          "return %y",
+       .sizes = {"B=2 T=9 H=4 P=4 Q=4", "B=1 T=37 H=2 P=16 Q=16",
+                 "B=1 T=70 H=2 P=8 Q=32"},
+       .element = ofParts(
+           heads, {{"x", "xc", 0, 4}, {"b", "xc", 2, 4}, {"c", "xc", 3, 4}}),
+       .bf16 = true});
+}
+} // namespace
+
 std::vector<OpCase> scanCases() {
   std::vector<OpCase> cases;
   const std::string decoding = "what generates does not learn",
@@ -409,6 +528,7 @@ std::vector<OpCase> scanCases() {
        .formula = 1e-8,
        // dA is what is left of rows less columns of [T, T], diagonal included.
        .scale = 0.1});
+  addViews(cases);
   return cases;
 }
 

@@ -142,19 +142,21 @@ private:
   }
   /// Along k or along the operand's own dim.
   bool rowsAreContiguous(unsigned input, unsigned dim) const {
-    return !region.inputs[input]->constant &&
-           (coefficient(input, kDim) == 1 || coefficient(input, dim) == 1);
+    return coefficient(input, kDim) == 1 || coefficient(input, dim) == 1;
   }
-  BufType strided(Type type, ArrayRef<int64_t> shape,
-                  ArrayRef<int64_t> strides) {
+  BufType strided(Type type, ArrayRef<int64_t> shape, ArrayRef<int64_t> strides,
+                  int64_t offset = 0) {
     return BufType::get(op.getContext(), shape, type, Space::Global,
-                        StridedAttr::get(op.getContext(), strides));
+                        StridedAttr::get(op.getContext(), strides, offset));
   }
   /// An operand of the product as a matrix of contiguous rows.
   BufType operandBuffer(unsigned input, unsigned dim, int64_t size) {
+    int64_t offset = region.inputs[input]->constant;
     if (coefficient(input, kDim) == 1)
-      return strided(element, {size, depth}, {coefficient(input, dim), 1});
-    return strided(element, {depth, size}, {coefficient(input, kDim), 1});
+      return strided(element, {size, depth}, {coefficient(input, dim), 1},
+                     offset);
+    return strided(element, {depth, size}, {coefficient(input, kDim), 1},
+                   offset);
   }
 
   /// Appends the operands of the epilogue and their buffers, and says where

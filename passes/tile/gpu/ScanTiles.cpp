@@ -72,16 +72,28 @@ static std::pair<int64_t, int64_t> groups(const GpuScanSizes &s) {
   return {s.channels / s.warpChannels(), s.warpChannels()};
 }
 
-BufType GpuScanTiles::split(const GpuScanSizes &s, bb::GraphTensorType type) {
-  SmallVector<int64_t> shape = shapeOf(type);
+/// [.., D] as [.., D / C, C / wide, wide], or [.., 1, D, 1].
+static BufType splitLast(const GpuScanSizes &s, BufType buffer) {
+  SmallVector<int64_t> shape(buffer.getShape()), strides = buffer.getStrides();
   auto [count, size] = groups(s);
+  int64_t stride = strides.back();
   shape.back() = count;
   shape.append({size / s.wide, s.wide});
-  return BufType::global(shape, type.getElement());
+  if (!buffer.getLayout())
+    return BufType::global(shape, buffer.getElementType());
+  strides.back() = size * stride;
+  strides.append({s.wide * stride, stride});
+  MLIRContext *context = buffer.getContext();
+  return BufType::get(context, shape, buffer.getElementType(), Space::Global,
+                      StridedAttr::get(context, strides, buffer.getOffset()));
+}
+
+BufType GpuScanTiles::split(const GpuScanSizes &s, bb::GraphTensorType type) {
+  return splitLast(s, denseBuffer(type));
 }
 
 BufType GpuScanTiles::split(const GpuScanSizes &s, Value tensor) {
-  return split(s, cast<bb::GraphTensorType>(tensor.getType()));
+  return splitLast(s, bufferOf(tensor));
 }
 
 BufType GpuScanTiles::turned(const GpuScanSizes &s, bb::GraphTensorType type) {

@@ -69,7 +69,7 @@ Value partStarts(ScheduleContext &context, Operation *op, GpuScanSizes s,
   // What a part adds: forward dt x B, backwards dy C, or dy silu(gate) C.
   SmallVector<BufType> in{GpuScanTiles::split(s, operands[0]),
                           GpuScanTiles::split(s, operands[1]), a,
-                          denseBuffer(tensorOf(operands[3]))};
+                          bufferOf(operands[3])};
   bool isGated = operands.size() > 4;
   if (isGated)
     in.push_back(GpuScanTiles::split(s, operands[4]));
@@ -187,10 +187,10 @@ LogicalResult scheduleGpuSelectiveScan(ScheduleContext &context,
   shareOut(s, /*mayCutTime=*/!op.getFrom());
 
   Values operands{op.getX(), op.getDt(), op.getA(), op.getB(), op.getC()};
-  SmallVector<BufType> in{
-      GpuScanTiles::split(s, op.getX()), GpuScanTiles::split(s, op.getDt()),
-      GpuScanTiles::turned(s, tensorOf(op.getA())),
-      denseBuffer(tensorOf(op.getB())), denseBuffer(tensorOf(op.getC()))},
+  SmallVector<BufType> in{GpuScanTiles::split(s, op.getX()),
+                          GpuScanTiles::split(s, op.getDt()),
+                          GpuScanTiles::turned(s, tensorOf(op.getA())),
+                          bufferOf(op.getB()), bufferOf(op.getC())},
       out;
   /// The number of an argument [.., D]; 0: there is none.
   auto argument = [&](Value v) -> unsigned {

@@ -139,8 +139,7 @@ void GpuSsd::makeSums(Value dt, Value a) {
   // A lane takes a head and walks the chunk's items in order.
   int64_t columns = llvm::divideCeil(s.heads, 32);
   auto made = context.kernel(
-      op->getLoc(), "ssd_sums",
-      {denseBuffer(tensorOf(dt)), flatBuffer(tensorOf(a))},
+      op->getLoc(), "ssd_sums", {bufferOf(dt), flatBuffer(tensorOf(a))},
       {denseBuffer(type), denseBuffer(type)}, s.batch * s.chunks() * columns);
   KernelBuilder &k = *made;
   k.setCost(2 * s.batch * s.length * s.heads,
@@ -183,8 +182,8 @@ Value GpuSsd::chunkStates(Value rows, Value columns, bool backwards) {
   int64_t warps = std::min<int64_t>(4, n / 16);
   auto made = context.kernel(
       op->getLoc(), "ssd_states",
-      {denseBuffer(tensorOf(rows)), denseBuffer(tensorOf(columns)),
-       denseBuffer(tensorOf(steps)), denseBuffer(tensorOf(sums))},
+      {bufferOf(rows), bufferOf(columns), denseBuffer(tensorOf(steps)),
+       denseBuffer(tensorOf(sums))},
       {denseBuffer(result)}, s.programs() * down * across, warps);
   KernelBuilder &k = *made;
   k.setCost(2 * s.batch * s.length * s.heads * s.states * s.width,
@@ -345,7 +344,7 @@ Values GpuSsd::rows(const Rows &r) {
   SmallVector<Type> results{r.result};
   int64_t bytes = 0;
   for (Value v : operands) {
-    in.push_back(denseBuffer(tensorOf(v)));
+    in.push_back(bufferOf(v));
     bytes += byteCount(tensorOf(v));
   }
   if (r.dotWith) {
