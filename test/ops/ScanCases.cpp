@@ -241,43 +241,40 @@ void addViews(std::vector<OpCase> &cases) {
          .noGradient = "the loss is differentiated once",
          .formula = 1e-8});
   const std::string scan =
-      "%xt: real[B, T, 2*D] in 0.01..0.5, %a: f32[D, N] in -2..-0.1, %bc: "
+      "%xtz: real[B, T, 3*D] in 0.01..0.5, %a: f32[D, N] in -2..-0.1, %bc: "
       "real[B, T, 2*N]";
-  const std::string scanParts = "%x, %dt = split %xt into [D, D]\n"
-                                "%b, %c = split %bc into [N, N]\n";
-  const std::vector<Part> ofScan{{"x", "xt", 0, 2},
-                                 {"dt", "xt", 1, 2},
-                                 {"b", "bc", 0, 2},
-                                 {"c", "bc", 1, 2}};
+  const std::string cutScan = "%x, %dt, %z = split %xtz into [D, D, D]\n"
+                              "%b, %c = split %bc into [N, N]\n";
+  std::vector<Part> ofScan{{"x", "xtz", 0, 3},
+                           {"dt", "xtz", 1, 3},
+                           {"gate", "xtz", 2, 3},
+                           {"b", "bc", 0, 2},
+                           {"c", "bc", 1, 2}};
   cases.push_back({.op = "selective_scan",
                    .signature = scan + " -> real[B, T, D]",
-                   .body = scanParts + "%y = selective_scan %x, %dt, %a, %b, "
-                                       "%c\nreturn %y",
+                   .body = cutScan +
+                           "%y = selective_scan %x, %dt, %a, %b, %c gate %z\n"
+                           "return %y",
                    .sizes = {"B=1 T=1 D=8 N=8", "B=2 T=37 D=40 N=16",
                              "B=1 T=6 D=232 N=16", "B=1 T=300 D=8 N=8"},
                    .element = ofParts(selectiveScan, ofScan),
                    .bf16 = true});
+  ofScan.push_back({"dy", "dy2", 1, 2});
   cases.push_back(
       {.op = "selective_scan_grad",
        .signature = scan + ", %dy2: real[B, T, 2*D] -> real[B, T, D], "
                            "real[B, T, D], f32[D, N], f32[B, T, N], "
-                           "f32[B, T, N]",
-       .body = scanParts +
+                           "f32[B, T, N], real[B, T, D]",
+       .body = cutScan +
                "%none, %dy = split %dy2 into [D, D]\n"
-               "%y, %h = selective_scan %x, %dt, %a, %b, %c save S\n"
-               "%dx, %ddt, %da, %db, %dc = selective_scan_grad %x, %dt, %a, "
-               "%b, %c, %h, %dy save S\nreturn %dx, %ddt, %da, %db, %dc",
-       .sizes = {"B=2 T=6 D=8 N=8 S=4"},
-       .element =
-           [ofScan](const Inputs &in, const Index &at, unsigned result) {
-             std::vector<Part> parts = ofScan;
-             parts.push_back({"dy", "dy2", 1, 2});
-             return ofParts(slopeOf(selectiveScan, {"x", "dt", "a", "b", "c"}),
-                            parts)(in, at, result);
-           },
+               "%y, %h = selective_scan %x, %dt, %a, %b, %c gate %z save S\n"
+               "%dx, %ddt, %da, %db, %dc, %dz = selective_scan_grad %x, %dt, "
+               "%a, %b, %c, %h, %dy gate %z save S\n"
+               "return %dx, %ddt, %da, %db, %dc, %dz",
+       .sizes = {"B=2 T=6 D=8 N=8 S=4", "B=1 T=258 D=8 N=8 S=32"},
+       .element = ofParts(scanGradient, ofScan),
        .bf16 = true,
-       .noGradient = "the loss is differentiated once",
-       .formula = 1e-8});
+       .noGradient = "the loss is differentiated once"});
   // x and c of rows in which b and something else lie too.
   const std::string ssdOf = "%xc: real[B, T, 4*H*P], %dt: real[B, T, H] in "
                             "0.01..0.5, %a: f32[H] in -2..-0.1";
