@@ -108,32 +108,24 @@ private:
       at.append(origin);
       return at;
     };
-    Values first{saved};
-    if (skip)
-      first.push_back(carried[2]);
-    first =
-        k.loop(k.index(0), k.index(s.chunk), s.step, first,
-               [&](Value i0, ValueRange before) {
-                 k.store(before[0], starts, startOf(i0));
-                 Value t = k.add(t0, i0);
-                 Values x = rows(0, t), dt = rows(1, t), dy, gate, next(before);
-                 if (skip || args.gate)
-                   dy = rows(6, t);
-                 if (args.gate)
-                   gate = rows(args.gate, t);
-                 for (int64_t i = 0; i < s.step; ++i) {
-                   Value at = k.add(i0, i);
-                   next[0] = advance(next[0], dt[i], x[i], at)[2];
-                   if (args.gate)
-                     dy[i] =
-                         open(next[0], x[i], dy[i], gate[i], at, k.add(t, i));
-                   if (skip)
-                     next[1] = sum(k, next[1], product(k, dy[i], x[i]));
-                 }
-                 return next;
-               });
-    if (args.gate)
-      k.barrier();
+    k.loop(k.index(0), k.index(s.chunk), s.step, {saved},
+           [&](Value i0, ValueRange before) {
+             k.store(before[0], starts, startOf(i0));
+             Values x = rows(0, k.add(t0, i0)), dt = rows(1, k.add(t0, i0));
+             Value h = before[0];
+             for (int64_t i = 0; i < s.step; ++i) {
+               Value at = k.add(i0, i);
+               h = advance(h, dt[i], x[i], at)[2];
+               if (args.gate)
+                 k.store(tiles.sumStates(
+                             product(k, tiles.numbers(ringC, chunk, at), h)),
+                         opened, rowOf(at));
+             }
+             return Values{h};
+           });
+    Value dskip;
+    if (skip || args.gate)
+      dskip = open(t0, skip ? carried[2] : Value());
     Values sums(carried.take_front(2));
     sums = k.loop(0, s.chunk, s.step, sums, [&](Value done, ValueRange before) {
       Value i0 = k.sub(k.index(s.chunk - s.step), done);
@@ -146,20 +138,71 @@ private:
       return next;
     });
     if (skip)
-      sums.push_back(first[1]);
+      sums.push_back(dskip);
     return sums;
   }
 
-  /// The gradient of the sum of states that a gate was behind, from that of y,
-  /// goes to shared memory, and the gradient of the gate to its row; `h` is the
-  /// state after the item.
-  Value open(Value h, Value x, Value dy, Value gate, Value at, Value t) {
-    Value sum = tiles.sumStates(product(k, tiles.numbers(ringC, chunk, at), h));
-    Values made = openGate(k, dy, gate);
-    k.store(made[0], opened, {at, tiles.zero, tiles.zero, tiles.zero});
-    tiles.storeRow(product(k, made[1], finishScan(k, sum, x, skip, Value())),
-                   k.arg(args.dgate), t);
-    return made[0];
+  /// Item `at` in rows of shared memory.
+  Values rowOf(Value at) { return {at, tiles.zero, tiles.zero, tiles.zero}; }
+
+  /// Skip's and gate's part of the chunk's gradients. Behind a gate rows of dy
+  /// take the place of the sums of states. Each item goes to one of the lanes
+  /// that share channels. Returns dskip, if there is one, with that of the
+  /// chunk.
+  Value open(Value t0, Value dskip) {
+    int64_t all = s.chunk & -s.chunk, down = std::min(s.stateLanes(), all),
+            items = std::min(4 * down, all);
+    Distribution layout{{{s.wide, 3, 1}, {items / down, 0, down}},
+                        {{s.channelLanes(), 2, 1},
+                         {down, 0, 1},
+                         {s.stateLanes() / down, -1, 0}},
+                        {{s.warps, 1, 1}},
+                        4};
+    MLIRContext *context = k.builder.getContext();
+    RegType type =
+        RegType::get(context, {items, s.warps, s.channelLanes(), s.wide},
+                     k.f32(), DistAttr::get(context, layout));
+    if (args.gate)
+      k.barrier();
+    Values start;
+    if (skip)
+      start.push_back(dskip);
+    Values sums = k.loop(
+        k.index(0), k.index(s.chunk), items, start,
+        [&](Value i0, ValueRange before) {
+          Value t = k.add(t0, i0);
+          Values place = tiles.place({tiles.b, t}), bounds = tiles.rowBounds(t);
+          if (!bounds.empty()) {
+            bounds = tiles.channelBounds();
+            if (bounds.empty())
+              bounds = {k.index(s.warps), k.index(s.channelLanes()),
+                        k.index(s.wide)};
+            bounds.insert(bounds.begin(), k.sub(k.index(s.length), t));
+          }
+          auto load = [&](unsigned argument) {
+            return k.load(type, k.arg(argument), place, bounds);
+          };
+          Value dy = load(6), x, skips;
+          if (skip)
+            x = load(0), skips = k.broadcast(skip, type, 0);
+          if (args.gate) {
+            Value sum = k.load(type, opened, rowOf(i0));
+            Values made = openGate(k, dy, load(args.gate));
+            dy = made[0];
+            k.store(product(k, made[1], finishScan(k, sum, x, skips, Value())),
+                    k.arg(args.dgate), place, bounds);
+            if (down < s.stateLanes())
+              k.barrier(); // several lanes have read what one replaces
+            k.store(dy, opened, rowOf(i0));
+          }
+          if (!skip)
+            return Values();
+          Value more = k.reduce(Combiner::Add, product(k, dy, x), 0);
+          return Values{sum(k, before[0], more)};
+        });
+    if (args.gate)
+      k.barrier();
+    return skip ? sums[0] : Value();
   }
 
   /// The gradient of the state and the sum of dA, before items t0 + i0...
