@@ -127,6 +127,8 @@ LogicalResult scheduleGpuConv(ScheduleContext &context, bb::ConvOp op) {
   auto made =
       context.kernel(op.getLoc(), "conv", in, out, s.programs(), s.warps);
   KernelBuilder &k = *made;
+  // Four warps of each scheduler: ptxas aims at five, and spills for it.
+  k.setWarps(s.warps, 16 / s.warps);
   k.setCost(2 * s.batch * s.length * s.channels * s.taps, bytes);
   ConvTiles tiles(k, s);
   Value x = k.arg(0), y = k.arg(in.size()), from = k.arg(in.size() - 1);
