@@ -162,6 +162,8 @@ private:
         Value end = epilogueEnd(op.getResult(0));
         root(end);
         anchored.insert(end);
+        if (isa<EinsumOp>(op))
+          products.insert(end);
       }
     }
     for (Value v : viewed)
@@ -226,12 +228,19 @@ private:
     if (reduce &&
         llvm::any_of(readers, [&](Value r) { return !fitsRow(reduce, r); }))
       return (void)roots.insert(v);
-    // An epilogue holds plain accesses only.
+    // An epilogue holds plain accesses only: a product's no parts of rows
+    // either, but for its operands.
+    auto readBy = [&](const llvm::DenseSet<Value> &kind) {
+      return llvm::any_of(readers, [&](Value r) { return kind.contains(r); });
+    };
     if (isa<OneHotOp, PositionsOp, ConcatOp, ShiftOp, PadOp, PickOp, AtStartOp,
-            SliceOp, SplitOp, TransposeOp, DropoutOp>(v.getDefiningOp()) &&
-        llvm::any_of(readers, [&](Value r) { return anchored.contains(r); }) &&
-        !(llvm::is_contained(multiplied, v) &&
-          llvm::all_of(v.getUsers(), llvm::IsaPred<EinsumOp>)))
+            TransposeOp, DropoutOp>(v.getDefiningOp()) &&
+        readBy(anchored))
+      return (void)roots.insert(v);
+    bool isFactor = llvm::is_contained(multiplied, v) &&
+                    llvm::all_of(v.getUsers(), llvm::IsaPred<EinsumOp>);
+    if (auto slice = v.getDefiningOp<SliceOp>();
+        slice && !isFactor && readBy(viewOf(v) ? products : anchored))
       return (void)roots.insert(v);
     bool dear = reduce || isa<DropoutOp>(v.getDefiningOp());
     if (readers.size() > 1 && (dear || fullReads(v).size() > 1))
@@ -271,7 +280,7 @@ private:
 
   ProgramOp program;
   Block &block;
-  llvm::DenseSet<Value> roots, anchored;
+  llvm::DenseSet<Value> roots, anchored, products;
   SmallVector<Value> viewed;     // operands of what reads views
   SmallVector<Value> multiplied; // slices that are operands of products
   llvm::DenseSet<Value> views;   // slices that stay

@@ -155,6 +155,22 @@ std::vector<OpCase> rowCases() {
            .sizes = {"B=1 T=1 D=1", "B=2 T=3 D=37", "B=3 T=70 D=5"},
            .element = reduction(by, form.b, form.t, form.d, form.keep),
            .bf16 = true});
+  // Parts of rows, read where they lie.
+  cases.push_back({.op = "reduce",
+                   .signature = "%x2: real[T, 2*D] -> real[D]",
+                   .body = "%x0, %x1 = split %x2 into [D, D]\n"
+                           "%e = square %x1\n"
+                           "%y = reduce %e by sum axes [0]\nreturn %y",
+                   .sizes = {"T=7 D=5", "T=33 D=130", "T=65 D=24"},
+                   .element =
+                       [](const Inputs &in, const Index &at, unsigned) {
+                         double sum = 0;
+                         int64_t from = in.size("D") + at[0];
+                         for (int64_t t = 0; t < in["x2"].dim(0); ++t)
+                           sum += in["x2"].at(t, from) * in["x2"].at(t, from);
+                         return sum;
+                       },
+                   .bf16 = true});
   return cases;
 }
 

@@ -87,6 +87,24 @@ bb.model @heads() {
 
 // -----
 
+// So do sums over rows, but not a product's epilogue, whose accesses are plain.
+bb.model @sums() {
+  program @p(%x: f32[64, 96], %a: f32[64, 32], %w: f32[32, 32]) -> f32[32], f32[64, 32] {
+    %x0, %x1, %x2 = split %x into [32, 32, 32]
+    %s = mul %x1, %a
+    %d = reduce %s by sum axes [0]
+    %p = linear %a, %w
+    %y = add %p, %x2
+    return %d, %y
+  }
+}
+// CHECK-LABEL: bb.model @sums
+// CHECK-DAG: fused {{.*}} reads (%x at (r, (a + 32)), %a at (r, a))
+// CHECK-DAG: %[[X2:.*]] = fused {{.*}} reads (%x at (a, (b + 64)))
+// CHECK-DAG: fused {{.*}} reads ({{.*}}%[[X2]] at (a, b)
+
+// -----
+
 // Copied are: what the program returns; rows that 16-byte accesses would not fit;
 // and parts of what need not lie in memory whole.
 bb.model @copies() {
