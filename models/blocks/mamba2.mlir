@@ -26,11 +26,13 @@ bb.block @mamba2_mixer<n_head, d_head = 64, d_state = 128, n_group = 1, d_conv =
   %dt     = softplus %dt1
   %a0     = exp %a_log
   %a      = neg %a0
-  %s      = ssd %x, %dt, %a, %b, %c chunk chunk
+  %s0     = ssd %x, %dt, %a, %b, %c chunk chunk
+  %s      = reshape %s0 to [B, T, n_head*d_head]
   %d1     = reshape %skip to [n_head, 1]
-  %dx     = mul %x, %d1
-  %y0     = add %s, %dx
-  %y      = reshape %y0 to [B, T, n_head*d_head]
+  %d2     = broadcast %d1 to [n_head, d_head]
+  %d3     = reshape %d2 to [n_head*d_head]
+  %dx     = mul %x0, %d3
+  %y      = add %s, %dx
   %gate   = silu %z
   %yz0    = mul %y, %gate
   %yz     = cast %yz0 to real
