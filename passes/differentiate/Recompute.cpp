@@ -16,10 +16,21 @@ static bool isCheap(Operation *op) {
               SsdGradOp>(op);
 }
 
+/// Whether the results are parts of the operand's rows, or all of it: what
+/// reads them reads it, as far as fuse can help.
+static bool isView(Operation *op) {
+  auto slice = dyn_cast<SliceOp>(op);
+  if (!slice)
+    return isa<ReshapeOp, SplitOp>(op);
+  int64_t axis = *slice.getAxis().constant();
+  return axis == -1 ||
+         axis == cast<GraphTensorType>(slice.getX().getType()).getRank() - 1;
+}
+
 /// The value whose memory `value` shares: itself, or what it is a view of.
 static Value rootOf(Value value) {
-  while (auto view = value.getDefiningOp<ReshapeOp>())
-    value = view.getX();
+  for (Operation *op; (op = value.getDefiningOp()) && isView(op);)
+    value = op->getOperand(0);
   return value;
 }
 
@@ -27,8 +38,8 @@ static Value rootOf(Value value) {
 /// numbers are made where they are used.
 static int64_t bytesOf(Value value) {
   Operation *op = value.getDefiningOp();
-  if (!op || isa<ReadOp, ReshapeOp, ConstantOp, FillOp, BroadcastOp, OneHotOp,
-                 PositionsOp>(op))
+  if (!op || isView(op) ||
+      isa<ReadOp, ConstantOp, FillOp, BroadcastOp, OneHotOp, PositionsOp>(op))
     return 0;
   auto type = cast<GraphTensorType>(value.getType());
   int64_t bits = type.getElement().isIntOrFloat()
