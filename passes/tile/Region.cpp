@@ -201,11 +201,22 @@ SmallVector<int64_t> Region::inplace() const {
 
 int64_t Region::traffic() const {
   bb::FusedOp op = this->op;
+  // Of a tensor in parts no more than the parts, and no byte twice.
+  llvm::DenseMap<Value, int64_t> reached;
+  for (auto [i, v] : llvm::enumerate(op.getInputs())) {
+    auto type = cast<bb::GraphTensorType>(v.getType());
+    int64_t whole = elementCount(type), count = inputs[i] ? 1 : whole;
+    if (inputs[i])
+      for (auto [d, size] : llvm::enumerate(sizes))
+        if (inputs[i]->coefficients[d])
+          count *= size;
+    reached[v] = std::min(whole, reached[v] + count);
+  }
   int64_t bytes = 0;
-  llvm::SmallPtrSet<void *, 8> seen;
-  for (Value v : op.getInputs())
-    if (seen.insert(v.getAsOpaquePointer()).second)
-      bytes += byteCount(cast<bb::GraphTensorType>(v.getType()));
+  for (auto [v, count] : reached) {
+    auto type = cast<bb::GraphTensorType>(v.getType());
+    bytes += byteCount(type) / elementCount(type) * count;
+  }
   for (Type t : op->getResultTypes())
     bytes += byteCount(cast<bb::GraphTensorType>(t));
   return bytes;

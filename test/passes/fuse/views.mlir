@@ -129,3 +129,5 @@ bb.model @copies() {
 // CHECK: math.exp
 // CHECK-NOT: slice
 // CHECK: return
+// What is copied counts as traffic, not what it is a part of.
+// TILE: tile.kernel @elementwise_0({{.*}} traffic = 8192
