@@ -42,7 +42,9 @@ public:
     rates = perStrip(), gradState = perStrip(), gradRate = perStrip();
     gradB = k.alloc({padded, s.chunk, s.lanes}, k.f32());
     gradC = k.alloc({padded, s.chunk, s.lanes}, k.f32());
-    factor = perItem(s.chunk), held = perItem(s.chunk);
+    // An item more: else what is stored for an item lies whole pages from
+    // where its rows are read next.
+    factor = perItem(s.chunk + 1), held = perItem(s.chunk + 1);
     for (Value *v : {&dt, &dtx, &dy, &sumB, &sumRate})
       *v = tiles.alloc(s.chunk);
     if (args.skip)
