@@ -45,8 +45,8 @@ std::optional<View> viewOf(Value value) {
 }
 
 bool readsView(OpOperand &use) {
-  return isa<ConvOp, ConvGradOp, SelectiveScanOp, SelectiveScanGradOp, SsdOp,
-             SsdGradOp>(use.getOwner()) &&
+  return isa<AttentionOp, AttentionGradOp, ConvOp, ConvGradOp, SelectiveScanOp,
+             SelectiveScanGradOp, SsdOp, SsdGradOp>(use.getOwner()) &&
          cast<GraphTensorType>(use.get().getType()).getRank() >= 3;
 }
 

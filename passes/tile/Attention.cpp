@@ -23,7 +23,7 @@ LogicalResult scheduleAttention(ScheduleContext &context, bb::AttentionOp op) {
   Values operands{op.getQ(), op.getK(), op.getV()};
   SmallVector<BufType> in, out;
   for (Value v : operands)
-    in.push_back(denseBuffer(type(v)));
+    in.push_back(bufferOf(v));
   if (op.getAt()) {
     operands.push_back(op.getAt());
     in.push_back(flatBuffer(type(op.getAt())));

@@ -24,7 +24,7 @@ LogicalResult scheduleAttentionGrad(ScheduleContext &context,
   SmallVector<BufType> in, out;
   int64_t bytes = 0;
   for (Value x : operands) {
-    in.push_back(denseBuffer(type(x)));
+    in.push_back(bufferOf(x));
     bytes += byteCount(type(x));
   }
   for (Value x : op->getResults()) {

@@ -168,6 +168,32 @@ std::vector<OpCase> attentionCases() {
          .noGradient = once,
          .formula = 1e-8});
 
+  // Heads of parts of one projection's rows, read where they lie.
+  cases.push_back(
+      {.op = "attention",
+       .signature = "%qkv: real[B, T, 3*H*D] -> real[B, T, H, D]",
+       .body = "%q0, %k0, %v0 = split %qkv into [H*D, H*D, H*D]\n"
+               "%q = reshape %q0 to [B, T, H, D]\n"
+               "%k = reshape %k0 to [B, T, H, D]\n"
+               "%v = reshape %v0 to [B, T, H, D]\n"
+               "%y = attention %q, %k, %v causal\nreturn %y",
+       .sizes = {"B=2 T=5 H=3 D=5", "B=1 T=70 H=2 D=64", "B=2 T=37 H=2 D=8"},
+       .element =
+           [](const Inputs &in, const Index &at, unsigned result) {
+             const Array &qkv = in["qkv"];
+             Inputs cut = in;
+             int64_t heads = in.size("H"), width = in.size("D");
+             for (int64_t part : {0, 1, 2}) {
+               Array x({qkv.dim(0), qkv.dim(1), heads, width});
+               int64_t row = heads * width;
+               for (int64_t i = 0; i < x.size(); ++i)
+                 x[i] = qkv[(i / row * 3 + part) * row + i % row];
+               cut.arrays[std::string(1, "qkv"[part])] = x;
+             }
+             return attention(true)(cut, at, result);
+           },
+       .bf16 = true});
+
   // A complex number per pair, turned by the position.
   auto rope = [](bool pairs, bool inverse) {
     return [=](const Inputs &in, const Index &at, unsigned) {

@@ -67,7 +67,8 @@ private:
     if (op == "einsum" && has("S"))
       value["S"] = below(4);
     if (op == "attention" || op == "attention_grad") {
-      value["H"] = value["G"] * below(3);
+      if (has("G"))
+        value["H"] = value["G"] * below(3);
       value["D"] = 4 * below(16), value["E"] = value["D"];
       if (has("S"))
         value["S"] = value["T"];

@@ -67,7 +67,7 @@ public:
     Values operands{op.getQ(), op.getK(), op.getV()};
     SmallVector<BufType> in, out;
     for (Value v : operands)
-      in.push_back(denseBuffer(typeOf(v)));
+      in.push_back(bufferOf(v));
     if (op.getAt()) {
       operands.push_back(op.getAt());
       in.push_back(flatBuffer(typeOf(op.getAt())));

@@ -124,7 +124,7 @@ private:
     SmallVector<Type> types;
     int64_t bytes = 0;
     for (Value v : operands) {
-      in.push_back(denseBuffer(typeOf(v)));
+      in.push_back(bufferOf(v));
       bytes += byteCount(typeOf(v));
     }
     for (bb::GraphTensorType type : results) {

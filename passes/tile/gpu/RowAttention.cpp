@@ -144,7 +144,7 @@ LogicalResult scheduleGpuAttention(ScheduleContext &context,
   Values operands{op.getQ(), op.getK(), op.getV()};
   SmallVector<BufType> in, out;
   for (Value v : operands)
-    in.push_back(denseBuffer(tensorOf(v)));
+    in.push_back(bufferOf(v));
   if (op.getAt()) {
     operands.push_back(op.getAt());
     in.push_back(flatBuffer(tensorOf(op.getAt())));
@@ -218,7 +218,7 @@ static Values queryGradient(ScheduleContext &context, bb::AttentionGradOp op,
   Values operands{op.getQ(), op.getK(), op.getV(), op.getLse(), op.getDy()};
   SmallVector<BufType> in;
   for (Value v : operands)
-    in.push_back(denseBuffer(tensorOf(v)));
+    in.push_back(bufferOf(v));
   bb::GraphTensorType type = tensorOf(op->getResult(0));
   auto made = context.kernel(op.getLoc(), "attention_grad", in,
                              {denseBuffer(type), denseBuffer(deltaType)},
@@ -281,7 +281,7 @@ static Values keyGradient(ScheduleContext &context, bb::AttentionGradOp op,
                   op.getLse(), op.getDy(), deltas};
   SmallVector<BufType> in, out;
   for (Value v : operands)
-    in.push_back(denseBuffer(tensorOf(v)));
+    in.push_back(bufferOf(v));
   auto results = op->getResults().drop_front();
   for (Value v : results)
     out.push_back(denseBuffer(tensorOf(v)));

@@ -1,4 +1,5 @@
-// Slices along the last axis that convolutions, scans and products read in place.
+// Slices along the last axis that attention, convolutions, scans and products read
+// in place.
 // RUN: bb-opt %s --split-input-file --bb-fuse | FileCheck %s
 // RUN: bb-opt %s --split-input-file --bb-fuse --bb-tile=target=cpu-v4 | FileCheck %s --check-prefix=TILE
 // RUN: bb-opt %s --split-input-file --bb-fuse --bb-tile=target=cuda | FileCheck %s --check-prefix=TILE
@@ -84,6 +85,31 @@ bb.model @heads() {
 // TILE: bb.model @heads
 // TILE-NOT: slice
 // TILE-NOT: reshape
+
+// -----
+
+// Heads of one projection's rows; nothing is copied for attention or its gradient.
+bb.model @attention() {
+  program @p(%u: bf16[2, 64, 64], %w: bf16[192, 64], %dy: bf16[2, 64, 2, 32])
+      -> bf16[2, 64, 2, 32], bf16[2, 64, 2, 32] {
+    %qkv = linear %u, %w
+    %q0, %k0, %v0 = split %qkv into [64, 64, 64]
+    %q = reshape %q0 to [2, 64, 2, 32]
+    %k = reshape %k0 to [2, 64, 2, 32]
+    %v = reshape %v0 to [2, 64, 2, 32]
+    %y, %lse = attention %q, %k, %v causal lse
+    %dq, %dk, %dv = attention_grad %q, %k, %v, %y, %lse, %dy causal
+    return %y, %dk
+  }
+}
+// CHECK-LABEL: bb.model @attention
+// CHECK: %[[QKV:.*]] = fused
+// CHECK-NOT: fused
+// CHECK: attention_grad
+// TILE: !tile.buf<2x64x2x32xbf16, global, #tile.strided<[12288, 192, 32, 1], at 128>>
+// TILE: bb.model @attention
+// TILE: %[[QKV:.*]] = tile.dispatch @matmul
+// TILE: tile.dispatch @attention_0(%[[QKV]], %[[QKV]], %[[QKV]])
 
 // -----
 
