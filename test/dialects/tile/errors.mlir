@@ -211,3 +211,19 @@ tile.kernel @k(%a: !tile.buf<8x4xf32, global, #tile.strided<[1, 8]>>)
   tile.prefetch %a : !tile.buf<8x4xf32, global, #tile.strided<[1, 8]>>
   tile.return
 }
+
+// -----
+
+// expected-error @+1 {{global buffers alone begin behind their start, not before it}}
+tile.kernel @k(%a: !tile.buf<8x4xf32, global, #tile.strided<[8, 1], at -4>>)
+    attributes {programs = 1 : i64} {
+  tile.return
+}
+
+// -----
+
+// expected-error @+1 {{global buffers alone begin behind their start, not before it}}
+tile.kernel @k(%a: !tile.buf<8x4xf32, scratch, #tile.strided<[8, 1], at 4>>)
+    attributes {programs = 1 : i64} {
+  tile.return
+}

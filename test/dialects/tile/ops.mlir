@@ -122,3 +122,10 @@ tile.kernel @ring(%x: !tile.buf<100x64xbf16, global>)
   tile.barrier
   tile.return
 }
+
+// A slice of a tensor is the tensor's buffer from a later element on.
+// CHECK-LABEL: tile.kernel @slice(%arg0: !tile.buf<8x4xf32, global, #tile.strided<[12, 1], at 4>>
+tile.kernel @slice(%x: !tile.buf<8x4xf32, global, #tile.strided<[12, 1], at 4>>)
+    attributes {programs = 1 : i64} {
+  tile.return
+}

@@ -227,3 +227,32 @@ tile.kernel @held(%b: !tile.buf<16x16xbf16, global>, %y: !tile.buf<16x16xf32, gl
   tile.store %e, %y[%c0, %c0] : !acc -> !tile.buf<16x16xf32, global>
   tile.return
 }
+
+// A slice begins behind the buffer's start, and what may be loaded at once follows
+// from where: 16 bytes, 8, or 4 for rows of an odd number of elements.
+// CHECK-LABEL: llvm.func ptx_kernelcc @slices(
+// CHECK-SAME:    %[[X:[^:]*]]: !llvm.ptr<1> {llvm.align = 64 : i64}
+// CHECK-DAG:   llvm.getelementptr %[[X]][64] : (!llvm.ptr<1>) -> !llvm.ptr<1>, i8
+// CHECK-DAG:   llvm.load %{{.*}} {alignment = 16 : i64} : !llvm.ptr<1> -> vector<4xf32>
+// CHECK-DAG:   llvm.load %{{.*}} {alignment = 8 : i64} : !llvm.ptr<1> -> vector<2xf32>
+// CHECK-DAG:   llvm.load %{{.*}} {alignment = 4 : i64} : !llvm.ptr<1> -> f32
+// CHECK:       llvm.return
+tile.kernel @slices(%x: !tile.buf<2x128xf32, global, #tile.strided<[160, 1], at 16>>,
+                    %y: !tile.buf<2x128xf32, global, #tile.strided<[160, 1], at 2>>,
+                    %z: !tile.buf<2x128xf32, global, #tile.strided<[161, 1], at 4>>,
+                    %o: !tile.buf<2x128xf32, global>)
+    attributes {programs = 2 : i64, warps = 1 : i64} {
+  %c0 = arith.constant 0 : index
+  %p = tile.program_id
+  %a = tile.load %x[%p, %c0] : !tile.buf<2x128xf32, global, #tile.strided<[160, 1], at 16>> -> !row
+  %b = tile.load %y[%p, %c0] : !tile.buf<2x128xf32, global, #tile.strided<[160, 1], at 2>> -> !row
+  %c = tile.load %z[%p, %c0] : !tile.buf<2x128xf32, global, #tile.strided<[161, 1], at 4>> -> !row
+  %s = tile.map (%a, %b, %c) : (!row, !row, !row) -> !row {
+  ^bb0(%d: f32, %e: f32, %f: f32):
+    %g = arith.addf %d, %e fastmath<contract> : f32
+    %h = arith.addf %g, %f fastmath<contract> : f32
+    tile.yield %h : f32
+  }
+  tile.store %s, %o[%p, %c0] : !row -> !tile.buf<2x128xf32, global>
+  tile.return
+}
