@@ -26,7 +26,7 @@ namespace bitbyte::codegen {
 
 /// Part of every cache key: to be raised when Machine.cpp makes other code of
 /// the same LLVM IR.
-static constexpr llvm::StringLiteral generation = "1 LLVM " LLVM_VERSION_STRING;
+static constexpr llvm::StringLiteral generation = "2 LLVM " LLVM_VERSION_STRING;
 
 std::string hostTarget() {
   llvm::StringMap<bool> features = llvm::sys::getHostCPUFeatures();

@@ -1,6 +1,10 @@
 //===- Machine.cpp - One LLVM module to machine code ----------------------===//
 #include "compiler/codegen/Machine.h"
 
+#include "llvm/IR/Constants.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/IntrinsicInst.h"
 #include "llvm/IR/LegacyPassManager.h"
 #include "llvm/IR/Module.h"
 #include "llvm/MC/TargetRegistry.h"
@@ -90,6 +94,44 @@ void Machine::prepare(llvm::Module &module) {
   }
 }
 
+/// The one lane that a constant mask lets through, or nothing.
+static std::optional<unsigned> onlyLane(llvm::Value *mask) {
+  auto *lanes = llvm::dyn_cast<llvm::Constant>(mask);
+  auto *type = llvm::dyn_cast<llvm::FixedVectorType>(mask->getType());
+  std::optional<unsigned> only;
+  for (unsigned i = 0; lanes && type && i < type->getNumElements(); ++i) {
+    llvm::Constant *lane = lanes->getAggregateElement(i);
+    if (lane && lane->isZeroValue())
+      continue;
+    if (!lane || !lane->isOneValue() || only)
+      return std::nullopt;
+    only = i;
+  }
+  return only;
+}
+
+/// Makes masked stores of one element plain ones. LLVM 22 does it itself, but
+/// for AVX-512 and 16-bit elements that are cut from wider ones it stores four
+/// bytes, over the element behind.
+static void storeSingleLanes(llvm::Function &function) {
+  for (llvm::Instruction &i :
+       llvm::make_early_inc_range(llvm::instructions(function))) {
+    auto *store = llvm::dyn_cast<llvm::IntrinsicInst>(&i);
+    if (!store || store->getIntrinsicID() != llvm::Intrinsic::masked_store)
+      continue;
+    std::optional<unsigned> lane = onlyLane(store->getArgOperand(2));
+    if (!lane)
+      continue;
+    llvm::IRBuilder<> b(store);
+    llvm::Value *x = b.CreateExtractElement(store->getArgOperand(0), *lane);
+    b.CreateAlignedStore(x,
+                         b.CreateConstInBoundsGEP1_64(
+                             x->getType(), store->getArgOperand(1), *lane),
+                         llvm::Align(x->getType()->getScalarSizeInBits() / 8));
+    store->eraseFromParent();
+  }
+}
+
 void Machine::optimize(llvm::Module &module) {
   llvm::LoopAnalysisManager lam;
   llvm::FunctionAnalysisManager fam;
@@ -110,6 +152,9 @@ void Machine::optimize(llvm::Module &module) {
       "loop-mssa(licm),gvn,"
       "instcombine<no-verify-fixpoint>,simplifycfg,adce)"));
   passes.run(module, mam);
+  if (!isGpu)
+    for (llvm::Function &function : module)
+      storeSingleLanes(function);
 }
 
 llvm::Expected<std::string> Machine::emit(llvm::Module &module, bool assembly) {

@@ -84,6 +84,35 @@ TEST(Execution, Bf16IsRoundedToNearestEven) {
     EXPECT_EQ(y[i], 0xabcd);
 }
 
+// How many elements exist is known when the code is made: masks are constants.
+TEST(Execution, FewSmallElementsLeaveTheirNeighboursAlone) {
+  for (const char *target : {"cpu-v3", "cpu-v4", "cpu-v4bf16"})
+    for (int count : {1, 2, 3, 15, 16}) {
+      if (!canRun(target))
+        continue;
+      std::string dist = target == std::string("cpu-v3")
+                             ? "reg [2 d0:8], lane [8 d0:1]"
+                             : "reg [], lane [16 d0:1]";
+      Loaded kernels("!row = !tile.reg<16xf32, #tile.dist<" + dist + R"(>>
+tile.kernel @k(%x: !tile.buf<40xf32, global>, %y: !tile.buf<40xbf16, global>)
+    attributes {programs = 1 : i64} {
+  %at = arith.constant 3 : index
+  %count = arith.constant )" +
+                         std::to_string(count) + R"( : index
+  %v = tile.load %x[%at] bounds [%count] : !tile.buf<40xf32, global> -> !row
+  tile.store %v, %y[%at] bounds [%count] : !row -> !tile.buf<40xbf16, global>
+  tile.return
+})",
+                     target);
+      std::vector<float> x = noise(40);
+      std::vector<uint16_t> y(40, 0xabcd);
+      kernels.run("k", {x.data(), y.data()});
+      for (int i = 0; i < 40; ++i)
+        EXPECT_EQ(y[i], i >= 3 && i < 3 + count ? toBf16(x[i]) : 0xabcd)
+            << target << ": element " << i << " of " << count;
+    }
+}
+
 TEST(Execution, SmallTypesAreWidenedAndCut) {
   constexpr int n = 37;
   std::vector<float> y(n);
