@@ -357,8 +357,9 @@ Values GpuSsd::rows(const Rows &r) {
       context.kernel(op->getLoc(), "ssd_rows", in, out, s.programs(), warps);
   KernelBuilder &k = *made;
   // About as many as shared memory allows. Without a wish ptxas guesses, and
-  // spills for a number that does not fit.
-  k.setWarps(warps, /*minBlocks=*/3);
+  // spills for a number that does not fit; so it does for three with dots over
+  // rows of x, which may lie in other strides than the rest.
+  k.setWarps(warps, /*minBlocks=*/r.dotWith && !r.turned ? 2 : 3);
   k.setCost(2 * s.batch * s.heads * s.length *
                 (s.items * (depth + width) + s.states * s.width),
             bytes);
