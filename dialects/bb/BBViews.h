@@ -23,8 +23,8 @@ struct View {
 /// that divide the last axis of one. Nothing where it is no slice.
 std::optional<View> viewOf(mlir::Value value);
 
-/// Whether the schedules of attention, a convolution or a scan take this operand
-/// as a view: all that has items, so not weights, biases and decays.
+/// Whether the schedules of attention, a convolution or a scan take this
+/// operand as a view: all that has items, so not weights, biases and decays.
 bool readsView(mlir::OpOperand &use);
 
 } // namespace bitbyte::bb
