@@ -148,9 +148,7 @@ Result<Kernel> TableReader::readKernel(const fb::Kernel &table,
                "kernel '{}' has blocks of {} threads; a block has at most {}, "
                "in warps of 32",
                kernel.name, kernel.threads, largestBlock);
-  if (table.buffer_bytes())
-    kernel.bufferBytes.assign(table.buffer_bytes()->begin(),
-                              table.buffer_bytes()->end());
+  kernel.bufferBytes = numbersOf(table.buffer_bytes());
   if (table.writes())
     kernel.writes.assign(table.writes()->begin(), table.writes()->end());
   if (kernel.bufferBytes.size() != kernel.writes.size())
@@ -256,8 +254,7 @@ Result<Dispatch> TableReader::readDispatch(const fb::Dispatch &table,
             program.name, kernel.name, other, i);
     dispatch.buffers.push_back(buffer);
   }
-  if (table.scalars())
-    dispatch.scalars.assign(table.scalars()->begin(), table.scalars()->end());
+  dispatch.scalars = numbersOf(table.scalars());
   return dispatch;
 }
 

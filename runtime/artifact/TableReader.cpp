@@ -53,9 +53,7 @@ Result<std::vector<uint64_t>>
 TableReader::readShape(const void *where,
                        const flatbuffers::Vector<uint64_t> *sizes, DType type,
                        uint64_t bytes) const {
-  std::vector<uint64_t> shape;
-  if (sizes)
-    shape.assign(sizes->begin(), sizes->end());
+  std::vector<uint64_t> shape = numbersOf(sizes);
   auto count = elementCount(shape);
   uint64_t needed;
   if (!count ||
@@ -210,8 +208,7 @@ Result<ImportRule> TableReader::readRule(const fb::ImportRule &table) const {
       BB_ASSIGN(std::string name, readName(&table, text, "a name on disk"));
       rule.names.push_back(std::move(name));
     }
-  if (table.reshape())
-    rule.reshape.assign(table.reshape()->begin(), table.reshape()->end());
+  rule.reshape = numbersOf(table.reshape());
 
   if (rule.ignore != rule.pattern.empty() ||
       (rule.ignore && rule.names.empty()))

@@ -9,9 +9,22 @@
 #include "runtime/artifact/Artifact.h"
 #include "runtime/artifact/bitbyte_generated.h"
 
+#include <cstring>
 #include <set>
 
 namespace bitbyte {
+
+/// A copy of a vector of numbers; null: none. The verifier looks at the
+/// alignment of its length alone, so that a file may have the numbers at any
+/// multiple of four.
+template <typename T>
+std::vector<T> numbersOf(const flatbuffers::Vector<T> *table) {
+  static_assert(FLATBUFFERS_LITTLEENDIAN);
+  std::vector<T> numbers(table ? table->size() : 0);
+  if (!numbers.empty())
+    std::memcpy(numbers.data(), table->Data(), numbers.size() * sizeof(T));
+  return numbers;
+}
 
 class TableReader {
 public:
