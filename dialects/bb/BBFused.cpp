@@ -285,5 +285,22 @@ LogicalResult FusedOp::verifyRegions() {
   if (anchors > 1)
     return emitOpError() << "has " << anchors
                          << " contractions; one is the most";
+  ContractOp contract = anchor();
+  for (auto reduce : body.getOps<ReduceOverOp>()) {
+    int64_t summed = 1;
+    for (int64_t d : reduce.getOver()) {
+      if (d < 0 || d >= dimCount())
+        return emitOpError()
+               << "sums over d" << d << ", but has " << dimCount() << " dims";
+      if (summed <= widestRow)
+        summed *= dimSize(d);
+    }
+    if (contract && reduce->isBeforeInBlock(contract))
+      return emitOpError("sums before its contraction; only behind one");
+    if (contract && summed > widestRow)
+      return emitOpError() << "sums " << summed
+                           << " elements behind its contraction; " << widestRow
+                           << " are the most";
+  }
   return success();
 }

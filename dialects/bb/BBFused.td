@@ -37,6 +37,9 @@ def BB_FusedOp : BB_Op<"fused", [Pure, SingleBlock, IsolatedFromAbove]> {
     /// The map of an operand from dims to its axes; null if it is read by `at`.
     ::mlir::AffineMap inputMap(unsigned i);
     ::mlir::AffineMap outputMap(unsigned i);
+    /// The most elements that `reduce_over` may sum behind a contraction: a
+    /// row of so many fits the programs of a product.
+    static constexpr int64_t widestRow = 256;
     /// The contraction, or null.
     ContractOp anchor();
     EmitOp emit();

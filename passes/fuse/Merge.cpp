@@ -110,16 +110,12 @@ static bool isEpilogue(FusedOp op) {
   return true;
 }
 
-/// The widest rows that a product's epilogue may sum over: one program has the
-/// whole row then.
-static constexpr int64_t mostColumns = 256;
-
 /// Whether a region can follow a product whose programs own whole rows:
 /// row-wise over the product's rows, each of which it reads and writes in
 /// place.
 static bool isRowEpilogue(FusedOp op) {
   unsigned n = op.dimCount();
-  if (n < 2 || op.dimSize(n - 1) > mostColumns || !isRowwise(op) ||
+  if (n < 2 || op.dimSize(n - 1) > FusedOp::widestRow || !isRowwise(op) ||
       !op.getBody().front().getOps<AtOp>().empty())
     return false;
   for (auto index : op.getBody().front().getOps<IndexOp>())

@@ -108,15 +108,18 @@ public:
           coefficient(i, nDim) > 1)
         return false;
     }
-    for (const LinearAccess &out : region.outputs)
-      if (out.constant || out.coefficients[nDim] > 1 || out.coefficients[kDim])
-        return false;
     wholeRows = llvm::any_of(op.getBody().front(), [](Operation &o) {
       return isa<bb::IndexOp, bb::ReduceOverOp>(o);
     });
-    constexpr int64_t widest = 256; // what fits registers and scratch
+    for (const LinearAccess &out : region.outputs) {
+      int64_t along = out.coefficients[nDim];
+      bool isRow = wholeRows && along == 0; // one number for each
+      if (out.constant || out.coefficients[kDim] || (along != 1 && !isRow))
+        return false;
+    }
     return wholeRows
-               ? columns <= widest && WholeRows::canWrite(region, nDim)
+               ? columns <= bb::FusedOp::widestRow &&
+                     WholeRows::canWrite(region, nDim)
                : llvm::none_of(op.getBody().front(), llvm::IsaPred<bb::AtOp>);
   }
 
@@ -487,7 +490,7 @@ private:
   unsigned mDim = 0, nDim = 0, kDim = 0, lhs = 0, rhs = 0, firstOutput = 0;
   int64_t rows = 0, columns = 0, depth = 0;
   bool turnedA = false, turnedB = false; ///< [K, M]; [K, N]
-  bool wholeRows = false;                ///< the epilogue sums over columns
+  bool wholeRows = false;                ///< the epilogue looks at columns
   SmallVector<int64_t> place; ///< of each input: the kernel's argument
 };
 } // namespace

@@ -67,3 +67,48 @@ bb.model @combiner() {
     return %y
   }
 }
+
+// -----
+
+bb.model @no_dim() {
+  program @p(%x: f32[4, 2]) -> f32[4] {
+    // expected-error @below {{sums over d7, but has 2 dims}}
+    %y = fused dims [a = 4, b = 2] reads (%x at (a, b)) writes (f32[4] at (a)) {
+    ^bb0(%e: f32):
+      %s = bb.reduce_over add %e over [d7]
+      bb.emit %s : f32
+    }
+    return %y
+  }
+}
+
+// -----
+
+bb.model @wide_row() {
+  program @p(%x: f32[4, 8], %w: f32[300, 8]) -> f32[4] {
+    // expected-error @below {{sums 300 elements behind its contraction; 256 are the most}}
+    %y = fused dims [a = 4, b = 300, k = 8] reads (%x at (a, k), %w at (b, k)) writes (f32[4] at (a)) {
+    ^bb0(%e: f32, %f: f32):
+      %c = bb.contract %e, %f over [d2]
+      %s = bb.reduce_over add %c over [d1]
+      bb.emit %s : f32
+    }
+    return %y
+  }
+}
+
+// -----
+
+bb.model @sum_first() {
+  program @p(%x: f32[4, 8], %w: f32[16, 8]) -> f32[4, 16] {
+    // expected-error @below {{sums before its contraction; only behind one}}
+    %y = fused dims [a = 4, b = 16, k = 8] reads (%x at (a, k), %w at (b, k)) writes (f32[4, 16] at (a, b)) {
+    ^bb0(%e: f32, %f: f32):
+      %s = bb.reduce_over add %e over [d2]
+      %c = bb.contract %e, %f over [d2]
+      %z = arith.addf %c, %s : f32
+      bb.emit %z : f32
+    }
+    return %y
+  }
+}
